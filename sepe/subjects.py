@@ -1,0 +1,39 @@
+"""The NATS names that CONTRACT fixes. Never a NIK or a person's name in any of them."""
+
+from __future__ import annotations
+
+from sepe.ids import PARTITIONS, partition_of
+
+STREAM = "SEPE_UP"
+UP_ALL = "sepe.up.>"
+HELLO_ALL = "sepe.hello.*"
+
+
+def up(node: str, partitions: int = PARTITIONS) -> str:
+    """Where a node publishes its frames."""
+    return f"sepe.up.{partition_of(node, partitions)}.{node}"
+
+
+def up_partition(partition: int) -> str:
+    """What the durable consumer of one partition filters on."""
+    return f"sepe.up.{partition}.*"
+
+
+def consumer(partition: int) -> str:
+    """The durable consumer's name."""
+    return f"merge-{partition}"
+
+
+def ack(node: str) -> str:
+    """Where the hub publishes a node's durable watermark."""
+    return f"sepe.ack.{node}"
+
+
+def hello(node: str) -> str:
+    """Where a node sends its greeting as a request."""
+    return f"sepe.hello.{node}"
+
+
+def down(kecamatan_code: str) -> str:
+    """Changes for an office."""
+    return f"sepe.down.{kecamatan_code}"

@@ -1,0 +1,1 @@
+"""What travels and what the hub keeps, generated from proto/; see `python3 run.py generate`."""
