@@ -1,0 +1,45 @@
+"""When do two claims of one NIK speak of the same person?
+
+Two offices rarely type a name alike: ``Maria Ta'ek``, ``MARIA TAEK``, ``MARIA  TA’EK``. A claim's identity is
+its name with case, spacing, punctuation and typographic width taken away, its birth date and its sex. Claims
+with equal keys agree and are duplicates; claims with different keys are a ``nik_conflict`` that a person
+decides. Letters are never guessed: Yohanes and Johanes, or JOSÉ and JOSE, are different names here.
+
+The key is stored at the hub, so its bytes must never change: ``tests/unit/test_identity_key.py`` pins some.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from hashlib import blake2b
+
+IDENTITY_KEY_BYTES = 8
+
+# One pass over the bytes lowers A-Z and drops whatever is not a letter or digit.
+_LOWER = bytes(ord(chr(code).lower()) if code < 128 else code for code in range(256))
+_DROPPED = bytes(code for code in range(128) if not chr(code).isalnum())
+
+
+def identity_key(name: str, birth_date_iso: str, sex: str) -> bytes:
+    """Eight bytes that are equal exactly when two claims agree (but for a 64-bit collision).
+
+    Args:
+        name: as written; any case, spacing, punctuation.
+        birth_date_iso: ``YYYY-MM-DD``.
+        sex: ``"L"`` or ``"P"``.
+
+    A collision would take a chosen pair of names for *one* NIK: among the few claims of one NIK the chance by
+    accident is under 2**-60.
+    """
+    letters = name.encode().translate(_LOWER, _DROPPED) if name.isascii() else _folded(name)
+    if not letters:
+        # A name of signs only: nothing may be taken away, or all such names would agree.
+        letters = b"\x00" + name.encode("utf-8", "surrogatepass")
+    return blake2b(letters + f"|{birth_date_iso}{sex}".encode(), digest_size=IDENTITY_KEY_BYTES).digest()
+
+
+def _folded(name: str) -> bytes:
+    """Letters, digits and the marks on them, after compatibility and case folding."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    kept = "".join(char for char in folded if char.isalnum() or unicodedata.category(char)[0] == "M")
+    return kept.encode("utf-8")
