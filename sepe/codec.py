@@ -88,9 +88,7 @@ def chains(before: bytes, columns: Columns) -> list[bytes]:
     sha256, join, pack = hashlib.sha256, b"".join, FIXED.pack
     result: list[bytes] = []
     chain = before
-    for nik, stamp, kind, body in zip(
-        columns.niks, columns.stamps, columns.kinds, columns.bodies, strict=True
-    ):
+    for nik, stamp, kind, body in zip(columns.niks, columns.stamps, columns.kinds, columns.bodies, strict=True):
         chain = sha256(join((chain, pack(nik, stamp, kind, len(body)), body))).digest()
         result.append(chain)
     return result

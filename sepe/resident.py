@@ -1,0 +1,192 @@
+"""One resident's record: what all offices ever said of one NIK, and the join of such records.
+
+A record is a handful of grow-only sets, so its join is their union and its laws are plain to see. What
+people read (fields, life, cards, cases) is derived from the sets: the rules stand in this module and in
+`sepe.card` and `sepe.case`. The same events give the same record in any order; that is the whole merge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import NamedTuple
+
+from sepe.crdt import Register, Version
+from sepe.events import Event, body_of
+from sepe.identity import identity_key
+from sepe.ids import EventId
+from sepe.wire.v1 import event_pb2
+
+IDENTITY_FIELDS = ("name", "birth_date", "sex")
+# Fields of a Recorded event that say something of the person, not of the visit.
+RESIDENT_FIELDS = (
+    "birth_place", "kk", "address", "rt", "rw", "kelurahan", "religion", "marital_status", "occupation",
+    "blood_type", "citizenship", "education", "mother_name", "father_name", "phone",
+)  # fmt: skip
+
+
+class Claim(NamedTuple):
+    """One enrolment's assertion that a NIK belongs to these identity fields."""
+
+    version: Version
+    name: str
+    birth_date: str
+    sex: str
+    product: str
+    reason: str
+
+    @property
+    def id(self) -> EventId:
+        return self.version.event_id
+
+    @property
+    def identity(self) -> bytes:
+        """Equal for two claims that mean the same person."""
+        return identity_key(self.name, self.birth_date, self.sex)
+
+
+class LifeChange(NamedTuple):
+    """One office's or court's word on whether the resident lives here."""
+
+    version: Version
+    state: int
+    court_order: bool
+    document_number: str
+
+
+class CardStep(NamedTuple):
+    """One step of one attempt to make one issue of one document."""
+
+    version: Version
+    product: str
+    issue: int
+    attempt: str
+    state: int
+    serial: str
+    fence: int
+    reason: str
+    override: bool
+
+
+class Decision(NamedTuple):
+    """An officer's word on a case, with the claims that he saw."""
+
+    version: Version
+    case_kind: str
+    keep: EventId
+    seen: frozenset[EventId]
+    reason: str
+    officer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """All that is known of one NIK."""
+
+    claims: frozenset[Claim] = frozenset()
+    fields: Mapping[str, Register[str]] = field(default_factory=dict)
+    life: frozenset[LifeChange] = frozenset()
+    steps: frozenset[CardStep] = frozenset()
+    decisions: frozenset[Decision] = frozenset()
+
+    def join(self, other: Resident) -> Resident:
+        """The least record that holds both."""
+        fields = dict(self.fields)
+        for name, register in other.fields.items():
+            mine = fields.get(name)
+            fields[name] = register if mine is None else mine.join(register)
+        return Resident(
+            self.claims | other.claims,
+            fields,
+            self.life | other.life,
+            self.steps | other.steps,
+            self.decisions | other.decisions,
+        )
+
+
+NOBODY = Resident()
+
+
+def fold(events: Iterable[Event]) -> Resident:
+    """The record that these events of one NIK make, in any order and with any repeats.
+
+    Raises:
+        PeerProtocolError: an event's body cannot be read; `readable` tells which beforehand.
+    """
+    return reduce(Resident.join, map(lift, events), NOBODY)
+
+
+def lift(event: Event) -> Resident:
+    """The smallest record that one event makes; an unknown kind says nothing.
+
+    Raises:
+        PeerProtocolError: ``unreadable_event``.
+    """
+    version = Version.of(event.id, event.stamp)
+    body = body_of(event.kind, event.body)
+    match body:
+        case event_pb2.Recorded():
+            return _lift_recorded(version, body)
+        case event_pb2.Corrected():
+            return Resident(fields={name: Register.write(version, value) for name, value in body.fields.items()})
+        case event_pb2.LifeChanged():
+            change = LifeChange(version, body.state, body.court_order, body.document_number)
+            return Resident(life=frozenset({change}))
+        case event_pb2.CardMoved():
+            step = CardStep(
+                version, body.product, body.issue, body.attempt, body.state,
+                body.serial, body.fence, body.reason, body.override,
+            )  # fmt: skip
+            return Resident(steps=frozenset({step}))
+        case event_pb2.CaseDecided():
+            seen = frozenset(_ref(ref) for ref in body.seen)
+            decision = Decision(version, body.case_kind, _ref(body.keep), seen, body.reason, body.officer)
+            return Resident(decisions=frozenset({decision}))
+        case _:
+            return NOBODY
+
+
+def identities(resident: Resident) -> dict[bytes, Claim]:
+    """The distinct identities claimed, each with its earliest claim, earliest first."""
+    first: dict[bytes, Claim] = {}
+    for claim in sorted(resident.claims):
+        first.setdefault(claim.identity, claim)
+    return first
+
+
+def standing_claim(resident: Resident) -> Claim | None:
+    """The claim whose identity the record shows: the one an officer kept last, else the earliest."""
+    by_id = {claim.id: claim for claim in resident.claims}
+    for decision in sorted(resident.decisions, reverse=True):
+        if decision.case_kind == "nik_conflict" and decision.keep in by_id:
+            return by_id[decision.keep]
+    return min(resident.claims, default=None)
+
+
+def life_of(resident: Resident) -> int:
+    """A ``LifeState``: the furthest of alive < moved < dead that was said since the last court order.
+
+    A court order sets the state whatever it was, so a wrong death can be undone.
+    """
+    orders = [change for change in resident.life if change.court_order]
+    base = max(orders) if orders else None
+    said = [event_pb2.LIFE_STATE_ALIVE] if base is None else [base.state]
+    said += [
+        change.state
+        for change in resident.life
+        if not change.court_order and (base is None or change.version > base.version)
+    ]
+    return max(said)
+
+
+def _lift_recorded(version: Version, body: event_pb2.Recorded) -> Resident:
+    claim = Claim(version, body.name, body.birth_date, body.sex, body.product, body.reason)
+    given = {name: value for name in RESIDENT_FIELDS if (value := getattr(body, name))}
+    given.update(body.extra)
+    fields = {name: Register.write(version, value) for name, value in given.items()}
+    return Resident(frozenset({claim}), fields)
+
+
+def _ref(ref: event_pb2.EventRef) -> EventId:
+    return EventId(ref.node, ref.epoch, ref.seq)

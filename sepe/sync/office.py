@@ -1,0 +1,258 @@
+"""The office's side of the sync protocol.
+
+The machine holds one session: where the hub's watermark stands, what is in flight, when to try again. It
+never touches a disk or a socket. A shell feeds it inputs and performs the effects it returns, **in order**:
+
+`SendHello`     Send a greeting built from the store (epoch, last seq, last chain, stored watermark).
+`SendFrame`     Build a frame from the rows above ``after_seq``, send it, then call `sent` with its last seq.
+                Nothing to send, or the link refused it: call `nothing_to_send` or `link_down`.
+`StoreDurable`  Persist the watermark *before* the next effect. ``went_back`` says that the hub was restored
+                from a backup and asks for rows again; never prune above it.
+`OpenEpoch`     Persist a new epoch: rows above ``keep_seq`` that the hub does not hold are written again in
+                the new epoch, rows the hub holds and the office lost are fetched. Then call `epoch_opened`.
+`ResetLink`     Close the link and open one, preferably the other kind; then `link_up`.
+
+The shell must deliver, with each hub message, the office's own chain digest at the message's watermark
+(``None`` when it has no such row): comparing the two is how forks, clones and restores are found.
+
+States: OFFLINE (no link) -> GREETING (hello sent) -> SYNCING -> OFFLINE; PARKED while the hub refuses us or
+asks for patience. Every wait ends by itself: `next_timer_ms` says when to call `tick`.
+
+Frames in flight are bounded by ``window_frames``: one at a time starves a long line (600 ms round trips), a
+whole backlog in flight would be sent again after each cut.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+
+from sepe.wire.v1 import sync_pb2
+
+WINDOW_FRAMES = 8
+ACK_TIMEOUT_MS = 20_000
+HELLO_TIMEOUT_MS = 10_000
+# How long a refused office waits before it greets again: somebody must enrol it first.
+REFUSED_PAUSE_MS = 30_000
+CORRUPT_PAUSE_MS = 1_000
+# A frame that arrives unreadable this often is cut in half, down to single events.
+CORRUPT_TRIES = 3
+EVENTS_MAX = 1000
+
+
+class State(Enum):
+    OFFLINE = "offline"
+    GREETING = "greeting"
+    SYNCING = "syncing"
+    PARKED = "parked"
+
+
+@dataclass(frozen=True, slots=True)
+class SendHello:
+    """Greet the hub."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendFrame:
+    """Send the rows above ``after_seq``, at most ``events_max`` of them."""
+
+    after_seq: int
+    events_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDurable:
+    """Persist the hub's watermark for the current epoch."""
+
+    seq: int
+    went_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEpoch:
+    """Begin a new epoch. ``reason`` is ``rolled_back`` or ``fork``; the hub holds up to ``hub_seq``."""
+
+    reason: str
+    hub_seq: int
+    hub_chain: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ResetLink:
+    """The link gave no answer in time."""
+
+    reason: str
+
+
+Effect = SendHello | SendFrame | StoreDurable | OpenEpoch | ResetLink
+
+
+@dataclass(slots=True)
+class _InFlight:
+    first_seq: int
+    last_seq: int
+    sent_ms: int
+
+
+@dataclass(slots=True)
+class OfficeSync:
+    """One office's session with the hub.
+
+    Args:
+        epoch: the current epoch, 16 bytes.
+        last_seq: highest seq in the outbox.
+        durable_seq: the stored watermark.
+    """
+
+    epoch: bytes
+    last_seq: int
+    durable_seq: int
+    window_frames: int = WINDOW_FRAMES
+    state: State = State.OFFLINE
+    refusal: str = ""
+    _in_flight: deque[_InFlight] = field(default_factory=deque)
+    _handed_seq: int = 0
+    _sending: bool = False
+    _timer_ms: int | None = None
+    _corrupt_tries: int = 0
+    _events_max: int = EVENTS_MAX
+
+    def link_up(self, now_ms: int) -> list[Effect]:
+        """A link is ready: greet before anything else."""
+        self._forget_flight()
+        self.state = State.GREETING
+        self._timer_ms = now_ms + HELLO_TIMEOUT_MS
+        return [SendHello()]
+
+    def link_down(self) -> list[Effect]:
+        """The link is gone; what was in flight is sent again after the next greeting, if still needed."""
+        self._forget_flight()
+        self.state = State.OFFLINE
+        self._timer_ms = None
+        return []
+
+    def outbox_grew(self, last_seq: int) -> list[Effect]:
+        """The desk committed events up to ``last_seq``."""
+        self.last_seq = max(self.last_seq, last_seq)
+        return self._fill()
+
+    def sent(self, first_seq: int, last_seq: int, now_ms: int) -> list[Effect]:
+        """A frame left. Returns the next one to send, if the window has room."""
+        self._sending = False
+        self._in_flight.append(_InFlight(first_seq, last_seq, now_ms))
+        self._handed_seq = last_seq
+        self._timer_ms = self._in_flight[0].sent_ms + ACK_TIMEOUT_MS
+        return self._fill()
+
+    def nothing_to_send(self) -> None:
+        """The store had no row above ``after_seq``."""
+        self._sending = False
+        self.last_seq = min(self.last_seq, self._handed_seq)
+
+    def epoch_opened(self, epoch: bytes, last_seq: int, now_ms: int) -> list[Effect]:
+        """The store began a new epoch; greet with it."""
+        self.epoch, self.last_seq, self.durable_seq = epoch, last_seq, 0
+        return self.link_up(now_ms)
+
+    def heard(self, ack: sync_pb2.Ack, own_chain: bytes | None, now_ms: int) -> list[Effect]:
+        """The hub's answer to a greeting or a frame.
+
+        Args:
+            own_chain: our chain digest at ``ack.durable_seq``; ``None`` when we hold no such row.
+        """
+        if self.state is State.OFFLINE or ack.epoch != self.epoch:
+            return []  # A late word on an earlier session or epoch.
+        verdict = ack.verdict
+        if verdict == sync_pb2.VERDICT_REFUSED:
+            return self._park(ack.reason or "refused", now_ms + max(ack.retry_after_ms, REFUSED_PAUSE_MS))
+        if verdict == sync_pb2.VERDICT_LATER:
+            return self._park("", now_ms + max(ack.retry_after_ms, 1))
+        if ack.durable_seq > self.last_seq:
+            return self._open_epoch("rolled_back", ack)
+        if verdict == sync_pb2.VERDICT_FORK or (own_chain is not None and own_chain != ack.durable_chain):
+            return self._open_epoch("fork", ack)
+        if self.state is State.SYNCING:
+            return self._progress(ack, now_ms)
+        return self._begin(ack)
+
+    def tick(self, now_ms: int) -> list[Effect]:
+        """Time passed; call at `next_timer_ms` or later."""
+        if self._timer_ms is None or now_ms < self._timer_ms:
+            return []
+        if self.state is State.PARKED:
+            return self.link_up(now_ms)
+        reason = "no answer to the greeting" if self.state is State.GREETING else "no ack for a frame"
+        self.link_down()
+        return [ResetLink(reason)]
+
+    @property
+    def next_timer_ms(self) -> int | None:
+        """When `tick` is due, ``None`` when nothing is awaited."""
+        return self._timer_ms
+
+    @property
+    def in_flight_frames(self) -> int:
+        return len(self._in_flight)
+
+    def _begin(self, ack: sync_pb2.Ack) -> list[Effect]:
+        """Greeted and agreed: send from the hub's watermark, wherever that is."""
+        went_back = ack.durable_seq < self.durable_seq
+        moved = ack.durable_seq != self.durable_seq
+        self.state, self.refusal = State.SYNCING, ""
+        self.durable_seq = self._handed_seq = ack.durable_seq
+        self._timer_ms = None
+        return ([StoreDurable(ack.durable_seq, went_back)] if moved else []) + self._fill()
+
+    def _progress(self, ack: sync_pb2.Ack, now_ms: int) -> list[Effect]:
+        effects: list[Effect] = []
+        if ack.durable_seq > self.durable_seq:
+            self.durable_seq = ack.durable_seq
+            self._corrupt_tries, self._events_max = 0, EVENTS_MAX
+            effects.append(StoreDurable(ack.durable_seq))
+        while self._in_flight and self._in_flight[0].last_seq <= ack.durable_seq:
+            self._in_flight.popleft()
+        self._handed_seq = max(self._handed_seq, ack.durable_seq)
+        self._timer_ms = self._in_flight[0].sent_ms + ACK_TIMEOUT_MS if self._in_flight else None
+        if ack.verdict == sync_pb2.VERDICT_CORRUPT:
+            return effects + self._corrupted(now_ms)
+        if ack.verdict == sync_pb2.VERDICT_GAP and self._lost(ack.durable_seq):
+            if ack.durable_seq < self.durable_seq:
+                # The hub was restored from a backup while we talked to it over a broker that stayed up.
+                effects.append(StoreDurable(ack.durable_seq, went_back=True))
+                self.durable_seq = ack.durable_seq
+            self._forget_flight()
+        return effects + self._fill()
+
+    def _lost(self, durable_seq: int) -> bool:
+        """Whether a gap is news: every frame behind the lost one reports the same gap, one rewind is enough."""
+        return not self._in_flight or self._in_flight[0].first_seq != durable_seq + 1
+
+    def _corrupted(self, now_ms: int) -> list[Effect]:
+        self._corrupt_tries += 1
+        if self._corrupt_tries % CORRUPT_TRIES == 0:
+            self._events_max = max(self._events_max // 2, 1)
+        return self._park("", now_ms + CORRUPT_PAUSE_MS)
+
+    def _fill(self) -> list[Effect]:
+        """One frame at a time is asked of the shell; `sent` asks for the next."""
+        room = len(self._in_flight) < self.window_frames
+        if self.state is State.SYNCING and room and not self._sending and self._handed_seq < self.last_seq:
+            self._sending = True
+            return [SendFrame(self._handed_seq, self._events_max)]
+        return []
+
+    def _open_epoch(self, reason: str, ack: sync_pb2.Ack) -> list[Effect]:
+        self.link_down()
+        return [OpenEpoch(reason, ack.durable_seq, ack.durable_chain)]
+
+    def _park(self, refusal: str, until_ms: int) -> list[Effect]:
+        self._forget_flight()
+        self.state, self.refusal = State.PARKED, refusal
+        self._timer_ms = until_ms
+        return []
+
+    def _forget_flight(self) -> None:
+        self._in_flight.clear()
+        self._sending = False
+        self._handed_seq = self.durable_seq

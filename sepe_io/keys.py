@@ -1,0 +1,77 @@
+"""A node's signing key: Ed25519, one file, made once at ``node init``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from sepe.errors import SepeError
+
+KEY_ID_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Signs what one node sends."""
+
+    key: Ed25519PrivateKey
+    public_key: bytes
+    key_id: bytes
+
+    @classmethod
+    def of(cls, key: Ed25519PrivateKey) -> Signer:
+        public = key.public_key().public_bytes_raw()
+        return cls(key, public, key_id_of(public))
+
+    @classmethod
+    def generate(cls) -> Signer:
+        return cls.of(Ed25519PrivateKey.generate())
+
+    def sign(self, data: bytes) -> bytes:
+        return self.key.sign(data)
+
+
+def key_id_of(public_key: bytes) -> bytes:
+    """The short name of a public key: the first 8 bytes of its SHA-256."""
+    return hashlib.sha256(public_key).digest()[:KEY_ID_BYTES]
+
+
+def verify(public_key: bytes, signature: bytes, data: bytes) -> bool:
+    """Whether ``signature`` over ``data`` is by the holder of ``public_key``."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, data)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def save(signer: Signer, path: Path) -> None:
+    """Write the key readable by its owner alone. An existing file is never overwritten (FileExistsError)."""
+    data = signer.key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def load(path: Path) -> Signer:
+    """The key of `save`.
+
+    Raises:
+        SepeError: the file is missing or not an Ed25519 key.
+    """
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError) as exc:
+        raise SepeError(f"the signing key {path.name} cannot be read: {exc}") from exc
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SepeError(f"the signing key {path.name} is not an Ed25519 key")
+    return Signer.of(key)

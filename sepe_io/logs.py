@@ -1,0 +1,36 @@
+"""Logs: a dotted noun and past verb, then fields, as JSON lines on stderr (or for people, on a terminal)."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+
+def set_up(level: str = "INFO", *, as_json: bool | None = None) -> None:
+    """Send all logs to stderr: JSON unless stderr is a terminal."""
+    json_wanted = not sys.stderr.isatty() if as_json is None else as_json
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if json_wanted else structlog.dev.ConsoleRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    # Libraries speak through the standard module; their INFO is noise to an operator.
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+
+
+def logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """The logger of one module."""
+    result: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
+    return result

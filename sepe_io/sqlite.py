@@ -1,0 +1,154 @@
+"""Opening SQLite safely, and the one way to write to it.
+
+Durability: journal WAL with synchronous=FULL, so a commit that returned survives a power cut. SQLite 3.7.0 to
+3.51.2 has a race in WAL mode: a checkpoint on one connection beside a commit on another can lose the commit
+(sqlite.org, release notes of 3.51.3). Several processes share our files, so below 3.51.3 we fall back to a
+rollback journal, which is slower and safe. The dependency pysqlite3 bundles a newer SQLite on every platform;
+the gate is for machines where somebody replaced it.
+
+``sqlite_utils`` begins deferred, and a block that reads and then writes can fail at once with
+SQLITE_BUSY_SNAPSHOT. `transaction` begins IMMEDIATE: it waits for its turn first, then never fails for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pysqlite3.dbapi2 as sqlite3
+from sqlite_utils import Database
+
+from sepe.errors import SepeError, TransientError
+
+WAL_SAFE_SINCE = (3, 51, 3)
+BUSY_TIMEOUT_MS = 10_000
+
+Connection = Any  # pysqlite3 carries no types; its connection is sqlite3.Connection in all but name.
+
+
+class StorageFullError(TransientError):
+    """The disk is full. The transaction was rolled back; nothing of it is stored, all before it is."""
+
+
+class StorageBusyError(TransientError):
+    """Another process held the write lock for longer than the busy timeout; nothing was written."""
+
+
+class StorageDamagedError(SepeError):
+    """The file is not a database any more, or the disk refuses to read or write it. A person must act."""
+
+
+def wal_is_safe(version: tuple[int, ...] = tuple(sqlite3.sqlite_version_info)) -> bool:
+    """Whether this SQLite may use WAL with several connections."""
+    return version >= WAL_SAFE_SINCE
+
+
+def connect(path: Path, *, read_only: bool = False) -> Connection:
+    """An autocommit connection with our settings; use `transaction` to write.
+
+    Raises:
+        StorageDamagedError: the file cannot be opened or is not a database.
+        StorageBusyError: another process is switching its journal mode.
+    """
+    with translated():
+        uri = f"{path.resolve().as_uri()}{'?mode=ro' if read_only else ''}"
+        connection = sqlite3.connect(
+            uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000, check_same_thread=False
+        )
+        try:
+            connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+            if not read_only:
+                connection.execute(f"PRAGMA journal_mode={'WAL' if wal_is_safe() else 'PERSIST'}")
+                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute("PRAGMA journal_size_limit=67108864")
+            connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute("PRAGMA temp_store=MEMORY")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def as_database(connection: Connection) -> Database:
+    """The same connection for sqlite-utils: schema, migrations and cold paths."""
+    return Database(connection)
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """A write transaction: waits for its turn first, commits durably at the end, rolls back on any error.
+
+    Raises:
+        StorageFullError, StorageBusyError, StorageDamagedError: nothing of the block is stored.
+    """
+    with translated():
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            # SQLite has already rolled back by itself after SQLITE_FULL and SQLITE_IOERR.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """SQLite's errors as ours."""
+    try:
+        yield
+    except sqlite3.OperationalError as exc:
+        text = str(exc)
+        if "full" in text:
+            raise StorageFullError("the disk is full") from exc
+        if "locked" in text or "busy" in text:
+            raise StorageBusyError("another process holds the database") from exc
+        if any(word in text for word in ("disk I/O", "readonly", "unable to open", "malformed")):
+            raise StorageDamagedError(text) from exc
+        raise
+    except sqlite3.DatabaseError as exc:
+        if "malformed" in str(exc) or "not a database" in str(exc):
+            raise StorageDamagedError(str(exc)) from exc
+        raise
+
+
+def migrate(connection: Connection, steps: list[str]) -> int:
+    """Bring the schema up to ``len(steps)``; return the version it had.
+
+    Each step is SQL that runs in one transaction together with the new ``user_version``, so a kill in between
+    leaves the old version whole and the next start resumes.
+
+    Raises:
+        SepeError: the file is of a newer program; it is left alone.
+    """
+    with translated():
+        found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if found > len(steps):
+        raise SepeError(
+            f"the database has schema {found} and this program knows {len(steps)}: "
+            "it was written by a newer Sepe. Install that version; nothing was changed"
+        )
+    for version in range(found, len(steps)):
+        with transaction(connection):
+            if int(connection.execute("PRAGMA user_version").fetchone()[0]) != version:
+                continue  # Another process made this step while we waited for the lock.
+            for statement in _statements(steps[version]):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={version + 1}")
+    return found
+
+
+def _statements(script: str) -> list[str]:
+    """A script's statements; ``executescript`` would commit our transaction."""
+    statements: list[str] = []
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if pending.strip() and sqlite3.complete_statement(pending):
+            statements.append(pending)
+            pending = ""
+    assert not pending.strip(), f"unfinished statement: {pending!r}"
+    return statements
