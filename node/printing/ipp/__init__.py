@@ -1,0 +1,1 @@
+"""The Internet Printing Protocol: its bytes (``codec``), its numbers (``registry``), our client."""
