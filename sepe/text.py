@@ -42,7 +42,8 @@ def normal_capitals(text: str) -> str:
 
 def normal_name(text: str) -> str:
     """A name as official papers write it: capitals, single spaces, ``'`` for every kind of apostrophe."""
-    return normal_capitals(text if text.isascii() and "`" not in text else text.translate(_APOSTROPHES))
+    # After the capitals, since those of U+0149 contain one.
+    return normal_capitals(text).translate(_APOSTROPHES)
 
 
 def checked_text(value: str, field: str, *, chars_max: int, capitals: bool = True) -> str:

@@ -1,0 +1,119 @@
+"""The real table, its time zones and the codes that were replaced."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import date, datetime, timedelta
+
+import pytest
+
+from sepe.errors import InvalidInputError
+from sepe.region import RegionAlias, RegionTable, zone
+from sepe_io.regions import centroids, ntt_outlines, populations, region_table, roll_facts
+
+
+def test_the_real_table_holds_every_kecamatan_and_finds_oebobo() -> None:
+    table = region_table()
+    assert len(table) == 7_285
+    oebobo = table.kecamatan("537104")
+    assert oebobo is not None
+    assert (oebobo.district, oebobo.regency) == ("Oebobo", "Kota Kupang")
+    assert table.regency("5371") == "Kota Kupang"
+    assert table.province("53") == "Nusa Tenggara Timur"
+    assert sum(code.startswith("53") for code in table.codes()) == 315
+
+
+def test_names_with_apostrophes_arrive_whole() -> None:
+    district = region_table().kecamatan("121421")
+    assert district is not None
+    assert district.district == "O'o'u"
+
+
+@pytest.mark.parametrize("code", ["537199", "000000", "", "53710", "5371040", "ABCDEF"])
+def test_an_unknown_code_is_none_and_not_known(code: str) -> None:
+    assert region_table().kecamatan(code) is None
+    assert not region_table().is_known(code)
+
+
+def test_every_kecamatan_of_the_table_has_a_time_zone_and_a_centre() -> None:
+    for code in region_table().codes():
+        assert zone(code).name in ("WIB", "WITA", "WIT")
+    assert set(centroids()) == set(region_table().codes())
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "hours"),
+    [
+        ("11", "WIB", 7), ("367101", "WIB", 7), ("61", "WIB", 7), ("62", "WIB", 7),
+        ("51", "WITA", 8), ("537104-1", "WITA", 8), ("63", "WITA", 8), ("65", "WITA", 8), ("71", "WITA", 8),
+        ("76", "WITA", 8), ("81", "WIT", 9), ("82", "WIT", 9), ("91", "WIT", 9), ("96", "WIT", 9),
+    ],
+)  # fmt: skip
+def test_zones_follow_the_province(code: str, name: str, hours: int) -> None:
+    found = zone(code)
+    assert (found.name, found.utc_offset_hours) == (name, hours)
+    assert datetime(2024, 11, 27, tzinfo=found.tzinfo).utcoffset() == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("code", ["10", "37", "50", "66", "77", "97", "", "5", "ab"])
+def test_digits_of_no_province_have_no_zone(code: str) -> None:
+    with pytest.raises(InvalidInputError):
+        zone(code)
+
+
+def test_a_nik_of_old_papua_finds_todays_province() -> None:
+    table = region_table()
+    merauke = table.kecamatan("910101")
+    assert merauke is not None
+    assert (merauke.code, merauke.province) == ("930101", "Papua Selatan")
+    assert table.zone("910101").name == "WIT"
+    assert table.current_code("910101", date(2021, 1, 1)) == "910101"
+    assert table.current_code("910101", date(2023, 1, 1)) == "930101"
+
+
+def test_every_alias_starts_where_nothing_is_left_and_ends_in_the_table() -> None:
+    table = region_table()
+    now = {code[:4] for code in table.codes()}
+    gone = {f"{province}{number:02}" for province in ("91", "92") for number in range(1, 100)} - now
+    moved = {code for code in gone if table.current_code(code) != code}
+    assert len(moved) == 26
+    assert all(table.current_code(code) in now for code in moved)
+
+
+def test_aliases_chain_by_date_and_a_circle_ends() -> None:
+    rows = [("300101", "C", "C", "C")]
+    first, second = date(2000, 1, 1), date(2010, 1, 1)
+    chain = [RegionAlias("1001", "2001", first, "a"), RegionAlias("2001", "3001", second, "b")]
+    table = RegionTable(rows, chain)
+    assert table.current_code("100101") == "300101"
+    assert table.current_code("100101", date(2005, 1, 1)) == "200101"
+    circle = RegionTable(rows, [RegionAlias("1001", "2001", first, "a"), RegionAlias("2001", "1001", first, "b")])
+    assert not circle.is_known("100101")
+
+
+@pytest.mark.parametrize("code", ["53710", "5371045", "53710A", "53710٤"])
+def test_a_row_with_a_wrong_code_is_refused(code: str) -> None:
+    with pytest.raises(InvalidInputError):
+        RegionTable([(code, "", "", "")])
+
+
+def test_a_code_that_comes_twice_and_an_alias_of_two_lengths_are_refused() -> None:
+    row = ("537104", "p", "r", "d")
+    with pytest.raises(InvalidInputError):
+        RegionTable([row, row])
+    with pytest.raises(InvalidInputError):
+        RegionTable([row], [RegionAlias("9101", "930101", date(2022, 7, 25), "")])
+
+
+def test_the_other_data_files_read_whole() -> None:
+    assert populations()["5371"].total == populations()["5371"].male + populations()["5371"].female > 400_000
+    assert len(populations()) == 552
+    assert len(ntt_outlines()["features"]) == 22
+    assert len(roll_facts()) == 16
+    assert all(row["source"].startswith("http") for row in roll_facts())
+
+
+def test_importing_the_loader_reads_no_table() -> None:
+    program = "import sepe_io.regions as r; assert r.region_table.cache_info().currsize == 0"
+    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
