@@ -1,0 +1,77 @@
+"""Finding where our history and the hub's part, after a restore or a clone.
+
+Two histories of one epoch that agree at a seq agree everywhere below (the chain), so one seq says it all: up to
+it both hold the same events; ours above it must be written again under new names, theirs above it are what this
+machine lost (or what its clone wrote).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sepe.codec import Columns
+from sepe.errors import PeerProtocolError
+from sepe_io.frames import OpenedFrame
+
+
+@dataclass(frozen=True, slots=True)
+class LostRun:
+    """Events that the hub holds under our name and we do not: ``first_seq`` and onward in ``epoch``."""
+
+    epoch: bytes
+    first_seq: int
+    columns: Columns
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Compares the hub's frames, fed in order of seq, with our rows.
+
+    Attributes:
+        common_seq: both hold the same up to here; starts at the seq that the hub was asked from.
+        has_parted: a seq was met at which the two differ.
+    """
+
+    own_chain_at: Callable[[int], bytes | None]
+    own_last_seq: int
+    common_seq: int
+    has_parted: bool = False
+    _next_seq: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._next_seq = self.common_seq + 1
+
+    def starts_agreed(self, frame: OpenedFrame) -> bool:
+        """Whether the two agree where the first frame begins; ``False``: ask again from the very start."""
+        own = self.own_chain_at(frame.header.first_seq - 1)
+        return own is None or own == frame.header.chain_before
+
+    def feed(self, frame: OpenedFrame) -> LostRun | None:
+        """Take in one frame; return its events that we do not hold.
+
+        Raises:
+            PeerProtocolError: ``pull_gap``, the hub left out a run of events.
+        """
+        header = frame.header
+        if header.first_seq > self._next_seq:
+            raise PeerProtocolError("pull_gap", f"seq {self._next_seq} to {header.first_seq - 1}")
+        for index in range(self._next_seq - header.first_seq, header.count):
+            seq = header.first_seq + index
+            if not self.has_parted and self._agrees(seq, frame.chains[index]):
+                self.common_seq = seq
+            else:
+                self.has_parted = True
+        self._next_seq = max(self._next_seq, header.last_seq + 1)
+        skip = max(self.common_seq - header.first_seq + 1, 0)
+        if skip >= header.count:
+            return None
+        columns = frame.columns
+        lost = Columns(columns.niks[skip:], columns.stamps[skip:], columns.kinds[skip:], columns.bodies[skip:])
+        return LostRun(header.epoch, header.first_seq + skip, lost)
+
+    def _agrees(self, seq: int, chain: bytes) -> bool:
+        if seq > self.own_last_seq:
+            return False
+        own = self.own_chain_at(seq)
+        return own is None or own == chain  # A pruned row was durable, so it was theirs too.

@@ -1,0 +1,82 @@
+"""``node.toml``: what a person sets for one office machine. Written by ``node init``, meant to be edited."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from sepe.errors import InvalidInputError
+from sepe.ids import check_node
+
+SETTINGS_NAME = "node.toml"
+KEY_NAME = "node.key"
+DATABASE_NAME = "node.db"
+PHOTOS_NAME = "photos"
+RUN_LOCK_NAME = "run.lock"
+PRESS_LOCK_NAME = "press.lock"
+
+_COMMENTS = {
+    "node": "This machine: kecamatan code, hyphen, number of the machine.",
+    "hub": "The hub's gRPC address, HOST:PORT.",
+    "nats": "The hub's NATS address; empty: the hub names it when this machine enrols.",
+    "printer": "folder:PATH or ipp://HOST[:PORT]/PATH; empty: nothing is printed by itself.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """Attributes are the keys of the file; ``""`` means not set."""
+
+    node: str
+    hub: str = ""
+    nats: str = ""
+    printer: str = ""
+
+
+def load_settings(folder: Path) -> NodeSettings:
+    """The settings of a node directory.
+
+    Raises:
+        InvalidInputError: no node directory, or a file that a person edited into something unreadable.
+    """
+    path = folder / SETTINGS_NAME
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InvalidInputError(
+            "this is not a node directory",
+            field="DIR",
+            value=str(folder),
+            hint="Make one with: sepe node init DIR --node 537104-1 --hub HOST:PORT",
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise InvalidInputError(f"{SETTINGS_NAME} cannot be read: {exc}", hint="Mend the file by hand.") from exc
+    known = {field.name for field in fields(NodeSettings)}
+    for key, value in document.items():
+        if key not in known or not isinstance(value, str):
+            raise InvalidInputError(
+                f"{SETTINGS_NAME} knows only {', '.join(sorted(known))}, each a text", field=key, value=value
+            )
+    return NodeSettings(**{"node": "", **document, **_checked_node(document)})
+
+
+def save_settings(folder: Path, settings: NodeSettings) -> None:
+    """Write the file whole or not at all, readable by its owner alone."""
+    lines = [
+        # JSON's escapes of a text are TOML's.
+        f"# {_COMMENTS[field.name]}\n{field.name} = {json.dumps(getattr(settings, field.name), ensure_ascii=False)}\n"
+        for field in fields(NodeSettings)
+    ]
+    half = folder / f".{SETTINGS_NAME}.part"
+    with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write("\n".join(lines))
+        file.flush()
+        os.fsync(file.fileno())
+    half.replace(folder / SETTINGS_NAME)
+
+
+def _checked_node(document: dict[str, object]) -> dict[str, str]:
+    return {"node": check_node(str(document.get("node", "")))}

@@ -1,0 +1,118 @@
+"""Schema of ``node.db``, one script per version; see `sepe_io.sqlite.migrate`.
+
+The outbox is the record of truth of this machine until the hub holds it. Everything below it is a projection
+that answers questions at the desk: who was recorded here, what is to be printed, which blanks are left.
+
+A commit writes every page it touched, so what a recording does *not* touch is chosen with care: the last seq,
+chain and stamp are read from the outbox's last row instead of being kept beside it.
+"""
+
+from __future__ import annotations
+
+VERSION_1 = """
+CREATE TABLE meta (
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One row per epoch of this machine, the current one last.
+-- durable_seq: the hub's watermark. pruned_seq: rows up to here are gone, pruned_chain is the digest there.
+-- stamp_floor: the last stamp before this epoch. carried_seq: rows up to here repeat rows of the epoch before.
+CREATE TABLE epoch (
+    number INTEGER PRIMARY KEY,
+    epoch BLOB NOT NULL UNIQUE,
+    opened_ms INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    stamp_floor INTEGER NOT NULL DEFAULT 0,
+    durable_seq INTEGER NOT NULL DEFAULT 0,
+    durable_ms INTEGER NOT NULL DEFAULT 0,
+    pruned_seq INTEGER NOT NULL DEFAULT 0,
+    pruned_chain BLOB,
+    carried_seq INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- epoch is the epoch's number above; chain is the digest after the event.
+CREATE TABLE outbox (
+    epoch INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    nik INTEGER NOT NULL,
+    stamp INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    chain BLOB NOT NULL,
+    PRIMARY KEY (epoch, seq)
+) STRICT, WITHOUT ROWID;
+
+-- What this machine last heard of the hub's clock; heard_ms and skew_ms are by our own.
+CREATE TABLE clock (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    hub_ms INTEGER NOT NULL DEFAULT 0,
+    heard_ms INTEGER NOT NULL DEFAULT 0,
+    skew_ms INTEGER NOT NULL DEFAULT 0
+) STRICT;
+INSERT INTO clock (one) VALUES (1);
+
+-- known: a serialised Recorded with the latest given value of every field. identity: of the first claim.
+-- issues: JSON, product to the highest issue asked for here.
+CREATE TABLE resident (
+    nik INTEGER PRIMARY KEY,
+    claims INTEGER NOT NULL,
+    first_ms INTEGER NOT NULL,
+    last_ms INTEGER NOT NULL,
+    identity BLOB NOT NULL,
+    is_disputed INTEGER NOT NULL,
+    issues TEXT NOT NULL,
+    known BLOB NOT NULL
+) STRICT;
+
+-- Recordings of a day by product and what became of them: the parts of the daily report.
+CREATE TABLE tally (
+    day TEXT NOT NULL,
+    product TEXT NOT NULL,
+    status TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (day, product, status)
+) STRICT, WITHOUT ROWID;
+
+-- The print ledger: one row per attempt to make one card or paper. States: node/printing/spool.py.
+-- name: what the printer knows it by. fence: NULL until there is a right. body: the recording, copied here
+-- when the outbox row (epoch, seq) is pruned. announced: the last card state that went to the outbox.
+CREATE TABLE job (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    nik INTEGER NOT NULL,
+    product TEXT NOT NULL,
+    issue INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    fence INTEGER,
+    epoch INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL,
+    changed_ms INTEGER NOT NULL,
+    due_day TEXT NOT NULL,
+    retry_ms INTEGER NOT NULL DEFAULT 0,
+    wanted INTEGER NOT NULL DEFAULT 0,
+    announced INTEGER NOT NULL DEFAULT 0,
+    override INTEGER NOT NULL DEFAULT 0,
+    serial TEXT NOT NULL DEFAULT '',
+    printer TEXT NOT NULL DEFAULT '',
+    reason TEXT NOT NULL DEFAULT '',
+    operator TEXT NOT NULL DEFAULT '',
+    body BLOB
+) STRICT;
+CREATE INDEX job_nik ON job (nik);
+CREATE INDEX job_open ON job (state)
+    WHERE state NOT IN ('printed', 'handed_over', 'spoiled', 'void');
+
+-- Numbered card stock, one row per blank.
+CREATE TABLE blank (
+    product TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    state TEXT NOT NULL,
+    job INTEGER,
+    PRIMARY KEY (product, serial)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX blank_at_hand ON blank (product, serial) WHERE state = 'at_hand';
+"""
+
+STEPS = [VERSION_1]

@@ -1,0 +1,445 @@
+"""The database of one office machine: its outbox, and the ground the desk and the print ledger stand on.
+
+Several processes use the file at once (a command at the desk while the node runs), so nothing is remembered
+between transactions: seq, stamp and chain are read and extended inside one BEGIN IMMEDIATE. A store belongs to
+one thread at a time; further threads open their own.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from node.outbox.plan import Page, Row, next_page
+from node.settings import DATABASE_NAME, SETTINGS_NAME, NodeSettings, load_settings
+from node.storage import schema
+from sepe import codec, hlc
+from sepe.errors import InvalidInputError
+from sepe.events import Draft
+from sepe.ids import EPOCH_BYTES, EventId
+from sepe_io import sqlite
+from sepe_io.sqlite import Connection, StorageDamagedError
+
+PRUNE_KEEP_MS = 30 * 86_400_000
+PRUNE_KEEP_BYTES = 2 * 1024**3
+# One transaction of a prune: short enough that a recording beside it does not wait noticeably.
+PRUNE_ROWS_MAX = 5_000
+# How many rows at the end of the outbox every opening verifies; `doctor` verifies all.
+TAIL_ROWS = 8
+# A wall clock beyond this (year 4199) is not believed; it also keeps stamps inside SQLite's signed 64 bits.
+CLOCK_MS_MAX = (1 << 46) - 1
+LINK_FRESH_MS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where this machine's history stands.
+
+    Attributes:
+        last_chain: digest at ``last_seq``, the epoch's start before the first event.
+        durable_seq: the hub's watermark as last heard.
+    """
+
+    epoch: bytes
+    last_seq: int
+    last_chain: bytes
+    durable_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClockView:
+    """What this machine knows of time; see `NodeStore.clock`.
+
+    Attributes:
+        hub_ms: the hub's clock when last heard, 0 before that.
+        heard_ms: our own clock then.
+        skew_ms: ours minus the hub's then.
+        last_stamp: of the last event.
+    """
+
+    hub_ms: int
+    heard_ms: int
+    skew_ms: int
+    last_stamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    number: int
+    epoch: bytes
+    durable_seq: int
+    last_seq: int
+    last_chain: bytes
+    last_stamp: int
+    hub_ms: int
+
+
+class NodeStore:
+    """One node directory, opened."""
+
+    def __init__(self, folder: Path, settings: NodeSettings, connection: Connection) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.node = settings.node
+        self.connection = connection
+
+    @classmethod
+    def create(cls, folder: Path, settings: NodeSettings, *, now_ms: int) -> NodeStore:
+        """Make the database of a new machine, with its first epoch; a database that is there is kept."""
+        connection = sqlite.connect(folder / DATABASE_NAME)
+        sqlite.migrate(connection, schema.STEPS)
+        store = cls(folder, settings, connection)
+        with store.transaction():
+            connection.execute("INSERT OR IGNORE INTO meta VALUES ('node', ?)", (settings.node,))
+            if connection.execute("SELECT count(*) FROM epoch").fetchone()[0] == 0:
+                store._insert_epoch("created", now_ms, stamp_floor=0)
+        return store
+
+    @classmethod
+    def open(cls, folder: Path, *, read_only: bool = False) -> NodeStore:
+        """Open a node directory, bring its schema up to date and check the end of the outbox.
+
+        Raises:
+            InvalidInputError: no node directory, or one whose settings and database name different nodes.
+            StorageDamagedError: the database cannot be read, or the outbox's end does not fit its chain.
+        """
+        settings = load_settings(folder)
+        path = folder / DATABASE_NAME
+        if not path.is_file():
+            raise StorageDamagedError(f"{DATABASE_NAME} is missing from {folder}; restore it from a backup")
+        connection = sqlite.connect(path, read_only=read_only)
+        store = cls(folder, settings, connection)
+        try:
+            if not read_only:
+                sqlite.migrate(connection, schema.STEPS)
+            store._check_identity()
+            store._check_tail()
+        except BaseException:
+            connection.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Release the database; a second call does nothing."""
+        self.connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A durable write transaction; inside another one of this store, a part of that."""
+        if self.connection.in_transaction:
+            yield
+            return
+        with sqlite.transaction(self.connection):
+            yield
+
+    # Outbox: write
+
+    def append(self, drafts: Sequence[Draft], now_ms: int) -> list[EventId]:
+        """Write events to the outbox, in order; return their names.
+
+        Stamps rise whatever the wall clock does. Inside `transaction` they commit with it.
+
+        Raises:
+            StorageFullError, StorageBusyError: nothing was written.
+        """
+        with self.transaction():
+            tail = self._tail()
+            stamp, chain, seq = tail.last_stamp, tail.last_chain, tail.last_seq
+            wall_ms, seen_hub = min(now_ms, CLOCK_MS_MAX), hlc.stamp_of(tail.hub_ms)
+            rows = []
+            for draft in drafts:
+                seq += 1
+                stamp = hlc.next_stamp(stamp, wall_ms, seen_hub=seen_hub)
+                chain = codec.chain_next(chain, draft.nik, stamp, draft.kind, draft.body)
+                rows.append((tail.number, seq, draft.nik, stamp, draft.kind, draft.body, chain))
+            self._insert_rows(rows)
+        return [EventId(self.node, tail.epoch, row[1]) for row in rows]
+
+    def open_epoch(self, reason: str, keep_seq: int, now_ms: int) -> Position:
+        """Begin a new epoch; the current one's rows above ``keep_seq`` are written again in it.
+
+        They keep their stamps, because a fact is as old as it is whatever it is called now. The old rows stay
+        readable until they are pruned. All of it is one transaction.
+        """
+        with self.transaction():
+            old = self._tail()
+            number, epoch = self._insert_epoch(reason, now_ms, stamp_floor=old.last_stamp)
+            chain = codec.chain_start(self.node, epoch)
+            rows = []
+            for row in self._rows(old.number, keep_seq):
+                chain = codec.chain_next(chain, row.nik, row.stamp, row.kind, row.body)
+                rows.append((number, len(rows) + 1, row.nik, row.stamp, row.kind, row.body, chain))
+            self._insert_rows(rows)
+            self.connection.execute("UPDATE epoch SET carried_seq = ? WHERE number = ?", (len(rows), number))
+            return self.position()
+
+    def prune(self, now_ms: int, keep_ms: int = PRUNE_KEEP_MS, keep_bytes: int = PRUNE_KEEP_BYTES) -> int:
+        """Forget rows that the hub holds and that are older than ``keep_ms``, or older rows of a large file.
+
+        Only rows at or under the watermark go, and never the last one. Returns how many went; the hub may ask
+        for younger ones again after a restore from its backup.
+        """
+        pruned = 0
+        while batch := self._prune_batch(now_ms - keep_ms, keep_bytes):
+            pruned += batch
+        return pruned
+
+    # Outbox: read
+
+    @property
+    def epoch(self) -> bytes:
+        """The current epoch, 16 bytes."""
+        return self._tail().epoch
+
+    def position(self) -> Position:
+        """Where this machine's history stands, in one consistent look."""
+        tail = self._tail()
+        return Position(tail.epoch, tail.last_seq, tail.last_chain, tail.durable_seq)
+
+    def page(self, after_seq: int, events_max: int = codec.EVENTS_MAX) -> Page | None:
+        """The current epoch's events from ``after_seq + 1`` that fit one frame; ``None`` when there are none."""
+        with self._read():
+            number = self._tail().number
+            chain = self._chain(number, after_seq)
+            if chain is None:
+                return None
+            return next_page(chain, after_seq, self._rows(number, after_seq, limit=events_max), events_max)
+
+    def chain_at(self, seq: int, epoch: bytes | None = None) -> bytes | None:
+        """The digest after ``seq`` of the current epoch (or ``epoch``); ``None`` when that row is not held."""
+        with self._read():
+            if epoch is None:
+                return self._chain(self._tail().number, seq)
+            row = self._one("SELECT number FROM epoch WHERE epoch = ?", epoch)
+            return None if row is None else self._chain(row[0], seq)
+
+    def events_after(self, seq: int, epoch: bytes | None = None) -> Iterator[Row]:
+        """Rows of the current epoch (or ``epoch``) above ``seq``, in order."""
+        number = self._tail().number
+        if epoch is not None:
+            row = self._one("SELECT number FROM epoch WHERE epoch = ?", epoch)
+            if row is None:
+                return
+            number = row[0]
+        yield from self._rows(number, seq)
+
+    def epochs(self) -> list[bytes]:
+        """Every epoch of this machine, oldest first."""
+        return [row[0] for row in self._all("SELECT epoch FROM epoch ORDER BY number")]
+
+    # What the hub said
+
+    def store_durable(self, seq: int, now_ms: int, went_back: bool = False) -> None:
+        """Persist the hub's watermark. It only rises, unless the hub itself ``went_back``.
+
+        Raises:
+            InvalidInputError: ``seq`` lies above the outbox's last; nothing was stored.
+        """
+        with self.transaction():
+            tail = self._tail()
+            if seq > tail.last_seq:
+                raise InvalidInputError("the hub cannot hold more than was sent", field="durable_seq", value=seq)
+            if seq > tail.durable_seq or went_back:
+                self.connection.execute(
+                    "UPDATE epoch SET durable_seq = ?, durable_ms = ? WHERE number = ?", (seq, now_ms, tail.number)
+                )
+
+    def see_hub_clock(self, hub_ms: int, now_ms: int | None = None) -> None:
+        """Remember the hub's clock, so that our later stamps lie above it. It only rises.
+
+        Args:
+            now_ms: our clock at that moment, for the skew; ``None`` leaves the skew alone.
+        """
+        if not 0 < hub_ms <= CLOCK_MS_MAX:
+            return
+        with self.transaction():
+            self.connection.execute("UPDATE clock SET hub_ms = max(hub_ms, ?)", (hub_ms,))
+            if now_ms is not None:
+                self.connection.execute("UPDATE clock SET heard_ms = ?, skew_ms = ?", (now_ms, now_ms - hub_ms))
+
+    def clock(self) -> ClockView:
+        """What this machine knows of time."""
+        row = self._one("SELECT hub_ms, heard_ms, skew_ms FROM clock")
+        return ClockView(*row, last_stamp=self._tail().last_stamp)
+
+    def report_link(self, kind: str, now_ms: int) -> None:
+        """The running node says every few seconds how it reaches the hub: ``nats``, ``grpc`` or ``offline``."""
+        self.put("link", f"{now_ms} {kind}")
+
+    def link(self, now_ms: int) -> str:
+        """``nats``, ``grpc`` or ``offline``; offline too when no running node said so lately."""
+        said_ms, _, kind = (self.get("link") or "0 offline").partition(" ")
+        return kind if abs(now_ms - int(said_ms)) <= LINK_FRESH_MS else "offline"
+
+    # Small things by name
+
+    def get(self, key: str) -> str | None:
+        """A remembered text, ``None`` when there is none."""
+        row = self._one("SELECT value FROM meta WHERE key = ?", key)
+        return None if row is None else str(row[0])
+
+    def put(self, key: str, value: str | None) -> None:
+        """Remember a text under ``key``; ``None`` forgets it."""
+        with self.transaction():
+            if value is None:
+                self.connection.execute("DELETE FROM meta WHERE key = ?", (key,))
+            else:
+                self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def data_version(self) -> int:
+        """A number that changes when another connection committed; cheap enough to ask every 50 ms."""
+        return int(self._one("PRAGMA data_version")[0])
+
+    # Private
+
+    def _check_identity(self) -> None:
+        known = self.get("node")
+        if known != self.node:
+            raise InvalidInputError(
+                f"the settings name another machine than the database ({known})",
+                field="node",
+                value=self.node,
+                hint="A machine keeps its name; make a new directory with `sepe node init` for another one.",
+            )
+
+    def _check_tail(self) -> None:
+        tail = self._tail()
+        first = max(tail.last_seq - TAIL_ROWS, 0)
+        chain = self._chain(tail.number, first)
+        if chain is not None:
+            check_rows(chain, self._rows(tail.number, first))
+
+    def _tail(self) -> _Tail:
+        row = self._one(
+            "SELECT e.number, e.epoch, e.durable_seq, e.stamp_floor, o.seq, o.chain, o.stamp, c.hub_ms FROM clock c, "
+            "(SELECT * FROM epoch ORDER BY number DESC LIMIT 1) e LEFT JOIN outbox o ON o.epoch = e.number "
+            "AND o.seq = (SELECT max(seq) FROM outbox WHERE epoch = e.number)"
+        )
+        if row is None:
+            raise StorageDamagedError(f"{DATABASE_NAME} holds no epoch; restore it from a backup")
+        number, epoch, durable_seq, floor, seq, chain, stamp, hub_ms = row
+        if seq is None:
+            return _Tail(number, epoch, durable_seq, 0, codec.chain_start(self.node, epoch), floor, hub_ms)
+        return _Tail(number, epoch, durable_seq, seq, chain, max(stamp, floor), hub_ms)
+
+    def _chain(self, number: int, seq: int) -> bytes | None:
+        if seq > 0:
+            row = self._one("SELECT chain FROM outbox WHERE epoch = ? AND seq = ?", number, seq)
+            row = row or self._one(
+                "SELECT pruned_chain FROM epoch WHERE number = ? AND pruned_seq = ?", number, seq
+            )
+        else:
+            row = self._one("SELECT epoch FROM epoch WHERE number = ?", number)
+            row = row and (codec.chain_start(self.node, row[0]),)
+        return None if row is None else bytes(row[0])
+
+    def _rows(self, number: int, after_seq: int, limit: int = -1) -> Iterator[Row]:
+        with sqlite.translated():
+            for row in self.connection.execute(
+                "SELECT seq, nik, stamp, kind, body, chain FROM outbox WHERE epoch = ? AND seq > ? "
+                "ORDER BY seq LIMIT ?",
+                (number, after_seq, limit),
+            ):
+                yield Row(*row)
+
+    def _insert_rows(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        self.connection.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def _insert_epoch(self, reason: str, now_ms: int, *, stamp_floor: int) -> tuple[int, bytes]:
+        epoch = secrets.token_bytes(EPOCH_BYTES)
+        cursor = self.connection.execute(
+            "INSERT INTO epoch (epoch, opened_ms, reason, stamp_floor) VALUES (?, ?, ?, ?)",
+            (epoch, now_ms, reason, stamp_floor),
+        )
+        return int(cursor.lastrowid), epoch
+
+    def _prune_batch(self, before_ms: int, keep_bytes: int) -> int:
+        with self.transaction():
+            tail = self._tail()
+            (pages, free, size) = (
+                int(self._one(f"PRAGMA {name}")[0]) for name in ("page_count", "freelist_count", "page_size")
+            )
+            # Above the limit age does not matter.
+            limit_stamp = hlc.stamp_of(before_ms) if (pages - free) * size <= keep_bytes else hlc.STAMP_MAX >> 1
+            for number, durable_seq, carried in self._all(
+                "SELECT number, durable_seq, (SELECT n.carried_seq FROM epoch n WHERE n.number = e.number + 1) "
+                "FROM epoch e ORDER BY number"
+            ):
+                if number == tail.number:
+                    last = min(durable_seq, tail.last_seq - 1)
+                elif number + 1 < tail.number or carried <= tail.durable_seq:
+                    last = (1 << 62) - 1  # What the hub lacked of it was carried on, and arrived.
+                else:
+                    last = durable_seq
+                if count := self._delete_rows(number, last, limit_stamp):
+                    return count
+        return 0
+
+    def _delete_rows(self, number: int, last_seq: int, before_stamp: int) -> int:
+        doomed = self._all(
+            "SELECT seq, chain, stamp FROM outbox WHERE epoch = ? AND seq <= ? ORDER BY seq LIMIT ?",
+            number, last_seq, PRUNE_ROWS_MAX,
+        )  # fmt: skip
+        count = next((index for index, row in enumerate(doomed) if row[2] >= before_stamp), len(doomed))
+        if count == 0:
+            return 0
+        seq, chain, _ = doomed[count - 1]
+        # An unfinished job still needs its recording to print from.
+        self.connection.execute(
+            "UPDATE job SET body = (SELECT body FROM outbox o WHERE o.epoch = job.epoch AND o.seq = job.seq) "
+            "WHERE epoch = ? AND seq <= ? AND body IS NULL "
+            "AND state NOT IN ('printed', 'handed_over', 'spoiled', 'void')",
+            (number, seq),
+        )
+        self.connection.execute("DELETE FROM outbox WHERE epoch = ? AND seq <= ?", (number, seq))
+        self.connection.execute(
+            "UPDATE epoch SET pruned_seq = ?, pruned_chain = ? WHERE number = ?", (seq, chain, number)
+        )
+        return count
+
+    @contextmanager
+    def _read(self) -> Iterator[None]:
+        """Several reads of one moment."""
+        if self.connection.in_transaction:
+            yield
+            return
+        with sqlite.translated():
+            self.connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self.connection.execute("COMMIT")
+
+    def _one(self, statement: str, *arguments: object) -> Any:
+        with sqlite.translated():
+            return self.connection.execute(statement, arguments).fetchone()
+
+    def _all(self, statement: str, *arguments: object) -> list[Any]:
+        with sqlite.translated():
+            return list(self.connection.execute(statement, arguments).fetchall())
+
+
+def check_rows(chain: bytes, rows: Iterable[Row]) -> bytes:
+    """Follow the chain from ``chain`` over ``rows``; return the digest at its end.
+
+    Raises:
+        StorageDamagedError: a row is missing or is not the one that was written.
+    """
+    before: Row | None = None
+    for row in rows:
+        chain = codec.chain_next(chain, row.nik, row.stamp, row.kind, row.body)
+        if chain != row.chain or (before is not None and row.seq != before.seq + 1):
+            raise StorageDamagedError(
+                f"outbox row {row.seq} does not fit the chain of events; run `sepe node doctor`"
+            )
+        before = row
+    return chain
+
+
+def is_node_folder(folder: Path) -> bool:
+    """Whether ``node init`` was here."""
+    return (folder / SETTINGS_NAME).exists() or (folder / DATABASE_NAME).exists()
