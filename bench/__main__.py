@@ -2,7 +2,8 @@
 
 Every figure stands beside a reference that runs in the same minute on the same machine (raw SQLite, a bare HTTP
 POST, the library alone), because these machines are shared and only the ratio can be compared. Each module of this
-folder with a ``run() -> list[dict]`` is one benchmark; a row has name, value, unit, reference, reference_value, ratio.
+folder with a ``run() -> list[dict]`` is one benchmark; a row has name, value, unit, reference, reference_value and
+ratio.
 """
 
 from __future__ import annotations
