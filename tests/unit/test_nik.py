@@ -54,6 +54,7 @@ def test_a_mans_nik_carries_the_plain_day() -> None:
         "5371043102909001",  # 31 February
         "5371047102909001",  # 31 February, a woman
         "5371043104909001",  # 31 April
+        "5371042902029001",  # an even year that is no leap year
         "5371042902039001",  # 29 February 1903 and 2003: no such day in either
         "5371040001909001",  # day 0
         "5371044001909001",  # day 40: a woman's day 0

@@ -152,6 +152,18 @@ def test_visits_hold_their_shares_exactly_and_tell_the_truth() -> None:
             bodies.add(body)
 
 
+def test_no_nik_is_contradicted_twice_even_when_almost_all_are() -> None:
+    crowd = list(visits(populace(), Random(2), 200, conflict_share=0.5))
+    contradicted = [visit.person.nik for visit in crowd if visit.kind == "conflict"]
+    assert len(set(contradicted)) == len(contradicted) == 100
+
+
+def test_another_name_is_never_the_same_by_chance() -> None:
+    person = populace().person()
+    namesake = replace(person, name=other_name(person, Random(9)).name)
+    assert other_name(namesake, Random(9)).identity != namesake.identity
+
+
 def test_visits_are_the_same_for_the_same_seeds() -> None:
     runs = [list(visits(populace(5), Random(6), 300, repeat_share=0.2, conflict_share=0.1)) for _ in range(2)]
     assert runs[0] == runs[1]

@@ -146,7 +146,7 @@ def test_a_child_born_today_can_be_recorded() -> None:
         ("rt", "0003"), ("rt", "³"), ("rw", "٣"), ("rt", "a"), ("rw", "-1"), ("rt", "1\n"),
         ("kk", "537104250110001"), ("kk", "5371043201100012"), ("nik", "5371044101909001\n"),
         ("phone", "halo"), ("phone", "08123456789\n"), ("phone", "1" * 21),
-        ("address", "JL. \x07"), ("address", "X" * 201), ("occupation", "X" * 101), ("birth_place", "KUPANG 🌺"),
+        ("address", "JL. \x07"), ("address", "JL. \ud800"), ("address", "JL. \u202eIRAT LE"), ("address", "X" * 201), ("occupation", "X" * 101), ("birth_place", "KUPANG 🌺"),
         ("photo", "a\nb.jpg"), ("photo", "x" * 1025), ("photo", "\ud800.jpg"), ("operator", "op\x00"),
         ("mother_name", "ANNA 5"), ("religion", "\u2028"),
     ],
