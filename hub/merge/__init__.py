@@ -1,0 +1,1 @@
+"""The frame log and what is folded from it."""

@@ -1,0 +1,136 @@
+"""The frame log: one row per frame, the bytes as they came. The hub's record of truth."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sepe.codec import chain_start
+from sepe.errors import PeerProtocolError
+from sepe.events import Event
+from sepe.head import refs_of
+from sepe.hlc import effective_stamp, stamp_of
+from sepe.ids import EventId
+from sepe.sync.centre import EpochState
+from sepe_io.frames import OpenedFrame, reopen_frame
+from sepe_io.sqlite import Connection, StorageDamagedError
+
+PAGE_FRAMES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedFrame:
+    """One row of the log. ``cap`` is the highest effective stamp of its events, fixed when it was logged."""
+
+    number: int
+    skip: int
+    cap: int
+    received_ms: int
+    data: bytes
+
+    def open(self) -> OpenedFrame:
+        """Its events.
+
+        Raises:
+            StorageDamagedError: the bytes are not those that were logged.
+        """
+        try:
+            return reopen_frame(self.data)
+        except PeerProtocolError as exc:
+            raise StorageDamagedError(
+                f"frame {self.number} of the log is damaged ({exc}); restore the hub from a backup: "
+                "the offices send again what the backup lacks"
+            ) from exc
+
+
+def epoch_state(connection: Connection, node: str, epoch: bytes) -> EpochState:
+    """Where the hub stands in one history; a new one stands at 0."""
+    row = connection.execute(
+        "SELECT durable_seq, chain FROM epoch WHERE node = ? AND epoch = ?", (node, epoch)
+    ).fetchone()
+    return EpochState.new(node, epoch) if row is None else EpochState(node, epoch, row[0], row[1])
+
+
+def chain_at(connection: Connection, node: str, epoch: bytes, seq: int) -> bytes | None:
+    """The log's chain digest at ``seq``; ``None`` above the watermark.
+
+    A frame is opened only when ``seq`` falls inside one, so the usual question costs one index look-up.
+    """
+    if seq == 0:
+        return chain_start(node, epoch)
+    row = connection.execute(
+        "SELECT number, first_seq, last_seq, chain_after FROM frame"
+        " WHERE node = ? AND epoch = ? AND last_seq >= ? ORDER BY last_seq LIMIT 1",
+        (node, epoch, seq),
+    ).fetchone()
+    if row is None:
+        return None
+    number, first_seq, last_seq, chain_after = row
+    if seq == last_seq:
+        return bytes(chain_after)
+    return frame(connection, number).open().chains[int(seq - first_seq)]
+
+
+def frame(connection: Connection, number: int) -> LoggedFrame:
+    """The frame with this number, which must exist."""
+    row = connection.execute(
+        "SELECT number, skip, cap_ms, received_ms, data FROM frame WHERE number = ?", (number,)
+    ).fetchone()
+    return _logged(row)
+
+
+def frames_after(connection: Connection, number: int, limit: int = PAGE_FRAMES) -> list[LoggedFrame]:
+    """The next frames of the log, by number."""
+    rows = connection.execute(
+        "SELECT number, skip, cap_ms, received_ms, data FROM frame WHERE number > ? ORDER BY number LIMIT ?",
+        (number, limit),
+    )
+    return [_logged(row) for row in rows]
+
+
+def all_frames(connection: Connection, after: int = 0) -> Iterator[LoggedFrame]:
+    """Every frame above number ``after``, read page by page so that no read lock is held while one is used."""
+    number = after
+    while page := frames_after(connection, number):
+        yield from page
+        number = page[-1].number
+
+
+def last_number(connection: Connection) -> int:
+    """The highest frame number, 0 in an empty log."""
+    return int(connection.execute("SELECT COALESCE(MAX(number), 0) FROM frame").fetchone()[0])
+
+
+def events_in(logged: LoggedFrame, indexes: Iterable[int] | None = None) -> Iterator[Event]:
+    """A frame's events with their effective stamps, all that count (``None``) or those at ``indexes``."""
+    opened = logged.open()
+    header, columns = opened.header, opened.columns
+    for index in range(logged.skip, len(columns)) if indexes is None else indexes:
+        yield Event(
+            EventId(header.node, header.epoch, header.first_seq + index),
+            effective_stamp(columns.stamps[index], logged.cap),
+            columns.kinds[index],
+            columns.niks[index],
+            columns.bodies[index],
+        )
+
+
+def events_of(connection: Connection, niks: Iterable[int]) -> dict[int, list[Event]]:
+    """Every event of each of these NIK; a NIK without a head gives an empty list. Each frame is opened once."""
+    found: dict[int, list[Event]] = {}
+    wanted: dict[int, list[int]] = defaultdict(list)
+    for nik in niks:
+        found[nik] = []
+        row = connection.execute("SELECT refs FROM head WHERE nik = ?", (nik,)).fetchone()
+        for number, index in refs_of(row[0]) if row else ():
+            wanted[number].append(index)
+    for number, indexes in sorted(wanted.items()):
+        for event in events_in(frame(connection, number), indexes):
+            found[event.nik].append(event)
+    return found
+
+
+def _logged(row: tuple[int, int, int, int, bytes]) -> LoggedFrame:
+    number, skip, cap_ms, received_ms, data = row
+    return LoggedFrame(number, skip, stamp_of(cap_ms), received_ms, data)

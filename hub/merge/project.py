@@ -1,0 +1,164 @@
+"""The projector: folds the few NIK that may hold a case, from the frame log, and keeps what came out.
+
+A merge only marks them (`dirty`). Folding happens here, in three steps so that the write lock is held briefly:
+read the events of some dirty NIK, fold them in memory, then store the result and clear each mark whose head has
+not grown meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hub.merge import log
+from sepe import card, case
+from sepe.errors import PeerProtocolError
+from sepe.events import Event
+from sepe.hlc import wall_ms_of
+from sepe.resident import NOBODY, Claim, Resident, identities, lift
+from sepe_io.sqlite import Connection, transaction, translated
+
+# 2,000 NIK and their few events each: some megabytes in memory, under a second of folding.
+NIKS_MAX = 2_000
+CASE_ID_CHARS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    nik: int
+    events: int
+    resident: Resident
+
+
+def project(connection: Connection, niks: Sequence[int] | None = None) -> int:
+    """Fold the dirty NIK, all (``None``) or those among ``niks``; return how many were folded."""
+    done = 0
+    while True:
+        with translated():
+            batch = _dirty(connection, niks)
+            if not batch:
+                return done
+            folded = _fold_batch(connection, batch)
+        with transaction(connection):
+            secret = bytes(connection.execute("SELECT value FROM meta WHERE name = 'case_secret'").fetchone()[0])
+            for one in folded:
+                _store(connection, secret, one)
+        done += len(folded)
+        if niks is not None:
+            return done
+
+
+def fold_events(events: Sequence[Event]) -> Resident:
+    """`sepe.resident.fold` without the parked events, by halves: an office that writes a hundred thousand events
+    of one NIK costs n log n, not n squared."""
+    if len(events) > 1:
+        middle = len(events) // 2
+        return fold_events(events[:middle]).join(fold_events(events[middle:]))
+    try:
+        return lift(events[0]) if events else NOBODY
+    except PeerProtocolError:
+        return NOBODY  # Parked when it was merged.
+
+
+def case_id(secret: bytes, kind: str, nik: int, subject: str) -> str:
+    """A case's name: the same after each rebuild, and without the hub's secret it says nothing of the NIK.
+
+    A plain hash would: a kecamatan's NIK are searched in minutes.
+    """
+    name = f"{kind}|{nik:016}|{subject}".encode()
+    return hmac.new(secret, name, hashlib.sha256).hexdigest()[:CASE_ID_CHARS]
+
+
+def state_name(state: int) -> str:
+    """A card state as people read it; a newer office's is its number."""
+    names: Mapping[int, str] = {int(known): name for known, name in card.STATE_NAMES.items()}
+    return names.get(state, str(state))
+
+
+def _dirty(connection: Connection, niks: Sequence[int] | None) -> list[int]:
+    if niks is not None:
+        wanted = [connection.execute("SELECT nik FROM dirty WHERE nik = ?", (nik,)).fetchone() for nik in niks]
+        return [row[0] for row in wanted if row]
+    rows = connection.execute("SELECT nik FROM dirty ORDER BY nik LIMIT ?", (NIKS_MAX,))
+    return [nik for (nik,) in rows]
+
+
+def _fold_batch(connection: Connection, niks: Iterable[int]) -> list[_Folded]:
+    return [
+        _Folded(nik, len(events), fold_events(events)) for nik, events in log.events_of(connection, niks).items()
+    ]
+
+
+def _store(connection: Connection, secret: bytes, folded: _Folded) -> None:
+    nik, resident = folded.nik, folded.resident
+    head = connection.execute("SELECT events FROM head WHERE nik = ?", (nik,)).fetchone()
+    if head is None or head[0] != folded.events:
+        return  # It grew while we folded and is still marked.
+    cards = {(step.product, step.issue, step.attempt) for step in resident.steps if step.state == card.PRINTED}
+    connection.execute(
+        "INSERT INTO folded (nik, claims, identities, cards) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+        " claims = excluded.claims, identities = excluded.identities, cards = excluded.cards",
+        (nik, len(resident.claims), len(identities(resident)), len(cards)),
+    )
+    connection.execute("DELETE FROM resident_case WHERE nik = ?", (nik,))
+    for one in case.cases_of(resident):
+        detail, opened_ms, decided_ms = _detail(resident, one)
+        connection.execute(
+            "INSERT INTO resident_case (id, kind, nik, subject, is_open, opened_ms, decided_ms, detail)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                case_id(secret, one.kind, nik, one.subject), one.kind, nik, one.subject, int(one.is_open),
+                opened_ms, decided_ms, json.dumps(detail, ensure_ascii=False),
+            ),
+        )  # fmt: skip
+    connection.execute("DELETE FROM dirty WHERE nik = ?", (nik,))
+
+
+def _detail(resident: Resident, one: case.Case) -> tuple[dict[str, Any], int, int | None]:
+    """What a list shows of a case, when it opened, and when it was decided."""
+    if one.kind == case.DOUBLE_PRINT:
+        cards = [
+            {
+                "node": attempt.first.node,
+                "attempt": attempt.attempt,
+                "serial": attempt.serial,
+                "fence": attempt.fence,
+                "state": state_name(attempt.state),
+                "valid": number == 0,
+                "at_ms": wall_ms_of(attempt.first.stamp),
+            }
+            for number, attempt in enumerate(one.cards)
+        ]
+        return {"cards": cards}, sorted(wall_ms_of(attempt.first.stamp) for attempt in one.cards)[1], None
+    decisions = sorted(one_ for one_ in resident.decisions if one_.case_kind == one.kind)
+    detail: dict[str, Any] = {
+        "claims": [_claim(resident, claim, number) for number, claim in enumerate(one.claims, start=1)]
+    }
+    if decisions:
+        last = decisions[-1]
+        detail["decision"] = {
+            "keep": str(last.keep),
+            "reason": last.reason,
+            "officer": last.officer,
+            "at_ms": wall_ms_of(last.version.stamp),
+        }
+    decided_ms = wall_ms_of(decisions[-1].version.stamp) if decisions and not one.is_open else None
+    return detail, wall_ms_of(one.claims[1].version.stamp), decided_ms
+
+
+def _claim(resident: Resident, claim: Claim, number: int) -> dict[str, Any]:
+    agreeing = sum(other.identity == claim.identity for other in resident.claims)
+    return {
+        "number": number,
+        "event": str(claim.id),
+        "node": claim.version.node,
+        "name": claim.name,
+        "birth_date": claim.birth_date,
+        "sex": claim.sex,
+        "at_ms": wall_ms_of(claim.version.stamp),
+        "claims": agreeing,
+    }

@@ -1,0 +1,168 @@
+"""The hub's tables.
+
+Truth is `frame` (the bytes as they came), `epoch` (how far each history reaches), `key` and `meta`. The rest is
+folded from them and can be made again: `head` (one narrow row per NIK), `parked`, `right`, and for the few NIK
+that a person must look at, `folded` and `resident_case`. `dirty` names the NIK whose last two are out of date; it
+is filled by triggers inside the merge's own transaction, so no kill can leave a NIK forgotten.
+"""
+
+from __future__ import annotations
+
+# `is_suspect` of sepe.head, on the row that a trigger sees.
+_SUSPECT = """(
+    ({row}.claims > 1 AND {row}.identity_min <> {row}.identity_max) OR {row}.prints > 1 OR {row}.decisions > 0
+)"""
+
+HEAD_COLUMNS = "nik, events, claims, identity_min, identity_max, prints, decisions, checksum, refs"
+
+_HEAD_TABLE = """
+CREATE TABLE {table} (
+    nik INTEGER PRIMARY KEY,
+    events INTEGER NOT NULL,
+    claims INTEGER NOT NULL,
+    identity_min INTEGER NOT NULL,
+    identity_max INTEGER NOT NULL,
+    prints INTEGER NOT NULL,
+    decisions INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    refs BLOB NOT NULL
+);
+"""
+
+_PARKED_TABLE = """
+CREATE TABLE {table} (
+    frame INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (frame, place)
+) WITHOUT ROWID;
+"""
+
+_RIGHT_TABLE = """
+CREATE TABLE {table} (
+    nik INTEGER NOT NULL,
+    product TEXT NOT NULL,
+    issue INTEGER NOT NULL,
+    holder TEXT NOT NULL,
+    fence INTEGER NOT NULL,
+    stamp INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (nik, product, issue)
+) WITHOUT ROWID;
+"""
+
+HEAD_TRIGGERS = f"""
+CREATE TRIGGER head_made_suspect AFTER INSERT ON head WHEN {_SUSPECT.format(row="new")}
+BEGIN INSERT OR IGNORE INTO dirty (nik) VALUES (new.nik); END;
+CREATE TRIGGER head_became_suspect AFTER UPDATE ON head WHEN {_SUSPECT.format(row="new")}
+BEGIN INSERT OR IGNORE INTO dirty (nik) VALUES (new.nik); END;
+"""
+
+# Every suspect head, for a rebuild.
+SUSPECT_HEADS = f"SELECT nik FROM head WHERE {_SUSPECT.format(row='head')}"
+
+# Tables that a rebuild makes anew, by the name they have in use.
+REBUILT = {"head": _HEAD_TABLE, "parked": _PARKED_TABLE, "print_right": _RIGHT_TABLE}
+
+_FIRST = (
+    """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE node (
+    node TEXT PRIMARY KEY,
+    enrolled_ms INTEGER,
+    last_seen_ms INTEGER,
+    via TEXT NOT NULL DEFAULT '',
+    clock_skew_ms INTEGER,
+    epoch BLOB,
+    told_seq INTEGER NOT NULL DEFAULT 0,
+    forked_ms INTEGER,
+    revoked_ms INTEGER,
+    software TEXT NOT NULL DEFAULT '',
+    contract INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE key (
+    node TEXT NOT NULL,
+    key_id BLOB NOT NULL,
+    public_key BLOB NOT NULL,
+    enrolled_ms INTEGER NOT NULL,
+    revoked_ms INTEGER,
+    PRIMARY KEY (node, key_id)
+) WITHOUT ROWID;
+CREATE TABLE token (
+    digest BLOB PRIMARY KEY,
+    node TEXT NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    used_ms INTEGER,
+    public_key BLOB
+) WITHOUT ROWID;
+CREATE TABLE epoch (
+    node TEXT NOT NULL,
+    epoch BLOB NOT NULL,
+    durable_seq INTEGER NOT NULL,
+    chain BLOB NOT NULL,
+    first_seen_ms INTEGER NOT NULL,
+    last_seen_ms INTEGER NOT NULL,
+    forked_ms INTEGER,
+    PRIMARY KEY (node, epoch)
+) WITHOUT ROWID;
+CREATE TABLE frame (
+    number INTEGER PRIMARY KEY,
+    node TEXT NOT NULL,
+    epoch BLOB NOT NULL,
+    first_seq INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    skip INTEGER NOT NULL,
+    chain_after BLOB NOT NULL,
+    received_ms INTEGER NOT NULL,
+    cap_ms INTEGER NOT NULL,
+    via TEXT NOT NULL,
+    data BLOB NOT NULL
+);
+CREATE UNIQUE INDEX frame_of_epoch ON frame (node, epoch, last_seq);
+CREATE TABLE dirty (nik INTEGER PRIMARY KEY);
+CREATE TABLE folded (
+    nik INTEGER PRIMARY KEY,
+    claims INTEGER NOT NULL,
+    identities INTEGER NOT NULL,
+    cards INTEGER NOT NULL
+);
+CREATE TABLE resident_case (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    nik INTEGER NOT NULL,
+    subject TEXT NOT NULL,
+    is_open INTEGER NOT NULL,
+    opened_ms INTEGER NOT NULL,
+    decided_ms INTEGER,
+    detail TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX case_of_nik ON resident_case (nik);
+CREATE INDEX case_open ON resident_case (opened_ms) WHERE is_open;
+CREATE TABLE quarantine (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    digest BLOB NOT NULL UNIQUE,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    node TEXT NOT NULL,
+    bucket TEXT NOT NULL,
+    first_received_ms INTEGER NOT NULL,
+    last_received_ms INTEGER NOT NULL,
+    times INTEGER NOT NULL,
+    via TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    data BLOB NOT NULL
+);
+CREATE INDEX quarantine_of_bucket ON quarantine (bucket, reason, size);
+CREATE TABLE quarantine_overflow (
+    bucket TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    times INTEGER NOT NULL,
+    last_received_ms INTEGER NOT NULL,
+    PRIMARY KEY (bucket, reason)
+) WITHOUT ROWID;
+"""
+    + "".join(template.format(table=table) for table, template in REBUILT.items())
+    + HEAD_TRIGGERS
+)
+
+STEPS = [_FIRST]

@@ -1,0 +1,512 @@
+"""The hub's storage: frames in, acks out, each batch in one transaction.
+
+A worker calls `merge` with whatever arrived, and sends the acks of its outcomes once it returned: by then they are
+committed. Between two calls, or when idle, it calls `project`, which brings the cases up to date; readers call it
+too, so counts are exact whenever somebody looks.
+
+Two workers may hold the same frame. Each transaction begins by taking the write lock and reads the watermark
+behind it, and moves it only from the value that it read, so the slower one finds a duplicate and writes nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hub.dispatch import rights
+from hub.merge import log, project, registry
+from hub.merge.fold import fold_frame, write_heads, write_parked
+from hub.merge.own import OwnHistory
+from hub.merge.schema import STEPS
+from hub.quarantine import shelf
+from sepe.codec import Header
+from sepe.errors import InvalidInputError, PeerProtocolError, SepeError, TransientError
+from sepe.events import HUB_KINDS, Draft
+from sepe.head import Head
+from sepe.hlc import AHEAD_MS_MAX, cap_of, wall_ms_of
+from sepe.ids import EPOCH_BYTES, HUB_NODE, EventId
+from sepe.sync.centre import EpochState, Judgement, ack, advanced, judge, welcome
+from sepe.wire.v1 import sync_pb2
+from sepe_io import keys
+from sepe_io.frames import OpenedFrame, open_frame, open_hello, peek_header
+from sepe_io.logs import logger
+from sepe_io.sqlite import Connection, connect, migrate, transaction, translated
+
+DATABASE = "hub.db"
+KEY_FILE = "hub.key"
+TOKEN_VALID_MS = 7 * 24 * 3_600_000
+# How a frame reached us. Only a person's hand brings another hub's own frames.
+VIA_IMPORT, VIA_RELEASE, VIA_SELF = "import", "release", "hub"
+# Faults of the sender, not of the way: sending again will not help until somebody acts.
+REFUSALS = frozenset({"unknown_node", "unknown_key", "revoked", "forbidden_kind", "wrong_sender"})
+
+_log = logger("hub.merge")
+
+
+class StaleWriterError(TransientError):
+    """Another worker moved the watermark meanwhile; nothing of the batch is stored. Merge it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A frame that reached the hub.
+
+    Attributes:
+        via: ``nats``, ``grpc``, ``import`` or ``release``.
+        received_ms: the hub's clock, milliseconds since 1970.
+        sender: the node that the transport vouches for, ``None`` when it vouches for none.
+    """
+
+    data: bytes
+    via: str
+    received_ms: int
+    sender: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an arrival.
+
+    Attributes:
+        ack: to be sent to the node by the way the frame came; ``None`` when the frame names no node and epoch
+            that may be answered.
+        judgement: ``None`` when the frame was not fit to be judged; ``reason`` says why.
+    """
+
+    ack: sync_pb2.Ack | None
+    judgement: Judgement | None
+    reason: str = ""
+    events_merged: int = 0
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one transaction gathers before it writes."""
+
+    next_number: int
+    states: dict[tuple[str, bytes], EpochState] = field(default_factory=dict)
+    loaded: dict[tuple[str, bytes], EpochState] = field(default_factory=dict)
+    heads: dict[int, Head] = field(default_factory=dict)
+    ahead_ms: dict[str, int] = field(default_factory=dict)
+    seen: dict[tuple[str, bytes], tuple[int, str]] = field(default_factory=dict)
+
+
+class HubStore:
+    """One connection to the hub's database that writes; used by one thread at a time."""
+
+    def __init__(self, directory: Path, connection: Connection, signer: keys.Signer) -> None:
+        self.directory = directory
+        self.connection = connection
+        self._own = OwnHistory(connection, signer)
+
+    @classmethod
+    def create(cls, directory: Path, *, now_ms: int) -> HubStore:
+        """A new hub in ``directory``, which is made when it is not there. A kill in between is taken up again.
+
+        Raises:
+            InvalidInputError: a hub is already there; it is left alone.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        if is_hub(directory):
+            raise InvalidInputError(
+                "there is already a hub in this directory", field="DIR", value=str(directory),
+                hint="Choose an empty directory, or go on with `sepe hub run`.",
+            )  # fmt: skip
+        key_path = directory / KEY_FILE
+        if not key_path.exists():
+            keys.save(keys.Signer.generate(), key_path)
+        connection = connect(directory / DATABASE)
+        migrate(connection, STEPS)
+        store = cls(directory, connection, keys.load(key_path))
+        with transaction(connection):
+            for name, value in (("case_secret", secrets.token_bytes(32)), ("epoch", secrets.token_bytes(16))):
+                connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (name, value))
+            registry.add_key(connection, HUB_NODE, store._own.signer.public_key, now_ms=now_ms)
+            # Last: `is_hub` looks for it.
+            connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('made_ms', ?)", (now_ms,))
+        return store
+
+    @classmethod
+    def open(cls, directory: Path) -> HubStore:
+        """The hub in ``directory``; a database of an older version is brought up to date first.
+
+        Raises:
+            InvalidInputError: no hub is there.
+            StorageDamagedError, StorageBusyError: see `sepe_io.sqlite.connect`.
+        """
+        if not is_hub(directory):
+            raise InvalidInputError(
+                "there is no hub in this directory", field="DIR", value=str(directory),
+                hint="Make one with `sepe hub init DIR`.",
+            )  # fmt: skip
+        connection = connect(directory / DATABASE)
+        try:
+            migrate(connection, STEPS)
+            return cls(directory, connection, keys.load(directory / KEY_FILE))
+        except BaseException:
+            connection.close()
+            raise
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def __enter__(self) -> HubStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def reader(self) -> Connection:
+        """A second, read-only connection, for another thread. Close it after use."""
+        return connect(self.directory / DATABASE, read_only=True)
+
+    def merge(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+        """Take in a batch; the outcomes, in order, are committed when this returns.
+
+        A frame that makes the merge raise something unexpected is found by trying the batch one by one and put
+        in quarantine (``merge_error``); the others are merged.
+
+        Raises:
+            TransientError: disk full, database busy, or another worker was faster; nothing of the batch is
+                stored, so merge it again later.
+            StorageDamagedError: a person must act.
+        """
+        try:
+            return self._merge(arrivals)
+        except SepeError:
+            raise
+        except Exception as exc:
+            if len(arrivals) > 1:
+                _log.warning("batch.split", frames=len(arrivals), error=type(exc).__name__)
+                return [outcome for arrival in arrivals for outcome in self.merge([arrival])]
+            _log.error("frame.poisonous", error=type(exc).__name__, exc_info=exc)
+            with transaction(self.connection):
+                return [
+                    self._refuse(arrival, PeerProtocolError("merge_error", type(exc).__name__), proven=True)
+                    for arrival in arrivals
+                ]
+
+    def greet(self, signed: sync_pb2.SignedHello, *, now_ms: int, via: str) -> sync_pb2.Ack:
+        """The answer to a greeting; the node's whereabouts are noted.
+
+        Never raises because of what the peer sent: the verdict then is REFUSED with ``unknown_node``,
+        ``unknown_key``, ``revoked``, ``bad_signature`` or ``unreadable_hello``.
+        """
+        try:
+            with translated():
+                hello = open_hello(signed, self.public_key_of)
+            if len(hello.epoch) != EPOCH_BYTES or hello.node == HUB_NODE:
+                raise PeerProtocolError("unreadable_hello")
+        except PeerProtocolError as exc:
+            return self._refused_greeting(signed, exc.reason, now_ms)
+        with transaction(self.connection):
+            state = log.epoch_state(self.connection, hello.node, hello.epoch)
+            verdict = welcome(state, hello, lambda seq: self.chain_at(hello.node, hello.epoch, seq))
+            self.connection.execute(
+                "UPDATE node SET last_seen_ms = ?, via = ?, clock_skew_ms = ?, epoch = ?, told_seq = ?,"
+                " software = ?, contract = ?, forked_ms = IIF(?, ?, forked_ms) WHERE node = ?",
+                (
+                    now_ms, via, _signed64(hello.clock_ms - now_ms), hello.epoch, _signed64(hello.last_seq),
+                    hello.software[:40], hello.contract,
+                    verdict == sync_pb2.VERDICT_FORK, now_ms, hello.node,
+                ),
+            )  # fmt: skip
+        return ack(state, verdict, hub_ms=now_ms, reason="fork" if verdict == sync_pb2.VERDICT_FORK else "")
+
+    def public_key_of(self, node: str, key_id: bytes) -> bytes:
+        """See `registry.public_key_of`."""
+        return registry.public_key_of(self.connection, node, key_id)
+
+    def enrol_token(self, node: str, *, now_ms: int, valid_ms: int = TOKEN_VALID_MS) -> str:
+        """See `registry.new_token`."""
+        with transaction(self.connection):
+            return registry.new_token(self.connection, node, now_ms=now_ms, valid_ms=valid_ms)
+
+    def redeem(self, node: str, token: str, public_key: bytes, *, now_ms: int) -> tuple[bool, str]:
+        """See `registry.redeem`. The caller has checked that the sender holds the key."""
+        with transaction(self.connection):
+            return registry.redeem(self.connection, node, token, public_key, now_ms=now_ms)
+
+    def revoke(self, node: str, *, now_ms: int) -> bool:
+        """See `registry.revoke`."""
+        with transaction(self.connection):
+            return registry.revoke(self.connection, node, now_ms=now_ms)
+
+    def frames_of(self, node: str, epoch: bytes | None, after_seq: int) -> Iterator[bytes]:
+        """A node's own frames in the order they were logged, those that end above ``after_seq``.
+
+        Reads by a connection of its own, so any thread may use it.
+        """
+        with translated():
+            connection = self.reader()
+            try:
+                number = 0
+                while True:
+                    rows = connection.execute(
+                        "SELECT number, data FROM frame WHERE number > ? AND node = ? AND last_seq > ?"
+                        " AND (? IS NULL OR epoch = ?) ORDER BY number LIMIT ?",
+                        (number, node, after_seq, epoch, epoch, log.PAGE_FRAMES),
+                    ).fetchall()
+                    if not rows:
+                        return
+                    for number, data in rows:  # noqa: B007 - the last number pages on
+                        yield data
+            finally:
+                connection.close()
+
+    def chain_at(self, node: str, epoch: bytes, seq: int) -> bytes | None:
+        """See `log.chain_at`."""
+        return log.chain_at(self.connection, node, epoch, seq)
+
+    def claim_right(
+        self, nik: int, product: str, issue: int, node: str, *, now_ms: int
+    ) -> tuple[bool, str, int, str]:
+        """Ask for the right to print one issue; (granted, holder, fence, reason). See `hub.dispatch.rights`."""
+        self.project([nik])
+        with transaction(self.connection):
+            answer = rights.decide_claim(self.connection, nik, product, issue, node)
+            if answer.moves:
+                self._append_own([answer.draft(nik, product, issue)], now_ms)
+        return answer.granted, answer.holder, answer.fence, answer.reason
+
+    def return_right(
+        self, nik: int, product: str, issue: int, node: str, *, fence: int, now_ms: int
+    ) -> tuple[bool, str]:
+        """Give a right back, unprinted; (returned, reason)."""
+        with transaction(self.connection):
+            answer = rights.decide_return(self.connection, nik, product, issue, node, fence=fence)
+            if answer.moves:
+                self._append_own([answer.draft(nik, product, issue)], now_ms)
+        return answer.granted, answer.reason
+
+    def append_own(self, drafts: Sequence[Draft], *, now_ms: int) -> list[EventId]:
+        """Write events of the hub itself, through the same log and merge as everybody's."""
+        with transaction(self.connection):
+            return self._append_own(drafts, now_ms)
+
+    def project(self, niks: Sequence[int] | None = None) -> int:
+        """Bring the cases up to date, of all NIK (``None``) or of some; return how many NIK were folded."""
+        return project.project(self.connection, niks)
+
+    def release(self, held_id: int) -> Outcome | None:
+        """Merge a frame out of quarantine, as a person decided; ``None`` when it is not there.
+
+        It leaves the quarantine when it was merged or had been merged before, and stays for any other outcome.
+        """
+        with translated():
+            found = shelf.frame_of(self.connection, held_id)
+        if found is None:
+            return None
+        data, received_ms = found
+        outcome = self.merge([Arrival(data, VIA_RELEASE, received_ms)])[0]
+        if outcome.judgement in (Judgement.ACCEPT, Judgement.DUPLICATE):
+            self.discard(held_id)
+        return outcome
+
+    def discard(self, held_id: int) -> bool:
+        """Throw a frame out of quarantine; ``False`` when it is not there."""
+        with transaction(self.connection):
+            return shelf.remove(self.connection, held_id)
+
+    def _merge(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+        with translated():
+            opened = [self._open(arrival) for arrival in arrivals]
+        with transaction(self.connection):
+            batch = _Batch(log.last_number(self.connection) + 1)
+            outcomes = [
+                self._refuse(arrival, frame, proven=False)
+                if isinstance(frame, PeerProtocolError)
+                else self._take(batch, arrival, frame)
+                for arrival, frame in zip(arrivals, opened, strict=True)
+            ]
+            self._write(batch)
+        return outcomes
+
+    def _open(self, arrival: Arrival) -> OpenedFrame | PeerProtocolError:
+        """Prove a frame; a fault of the peer becomes a value."""
+        released = arrival.via == VIA_RELEASE
+        try:
+            header = peek_header(arrival.data)
+            if arrival.sender is not None and header.node != arrival.sender:
+                raise PeerProtocolError("wrong_sender", f"sent by {arrival.sender}")
+            if header.node == HUB_NODE and arrival.via not in (VIA_IMPORT, VIA_RELEASE, VIA_SELF):
+                raise PeerProtocolError("wrong_sender", "only a person brings a hub's own frames")
+            opened = open_frame(
+                arrival.data,
+                lambda node, key_id: registry.public_key_of(self.connection, node, key_id, even_revoked=released),
+            )
+            if header.node != HUB_NODE and not HUB_KINDS.isdisjoint(opened.columns.kinds):
+                raise PeerProtocolError("forbidden_kind", "only the hub writes this kind of event")
+        except PeerProtocolError as exc:
+            return exc
+        return opened
+
+    def _take(self, batch: _Batch, arrival: Arrival, opened: OpenedFrame) -> Outcome:
+        """Judge a proven frame and log it when it is next."""
+        header = opened.header
+        key = (header.node, header.epoch)
+        state = batch.states.get(key)
+        if state is None:
+            state = batch.loaded[key] = log.epoch_state(self.connection, *key)
+            batch.states[key] = state
+        verdict = judge(state, header, opened.chains, lambda seq: self.chain_at(header.node, header.epoch, seq))
+        match verdict.judgement:
+            case Judgement.ACCEPT:
+                batch.states[key] = state = advanced(state, header)
+                self._log_frame(batch, arrival, opened, verdict.skip)
+                answer = ack(state, sync_pb2.VERDICT_DURABLE, hub_ms=arrival.received_ms)
+                return Outcome(answer, verdict.judgement, events_merged=header.count - verdict.skip)
+            case Judgement.DUPLICATE:
+                answer = ack(state, sync_pb2.VERDICT_DURABLE, hub_ms=arrival.received_ms)
+            case Judgement.GAP:
+                answer = ack(state, sync_pb2.VERDICT_GAP, hub_ms=arrival.received_ms)
+            case Judgement.FORK:
+                self._hold_fork(arrival, header)
+                answer = ack(state, sync_pb2.VERDICT_FORK, hub_ms=arrival.received_ms, reason="fork")
+                return Outcome(answer, verdict.judgement, "fork")
+        return Outcome(answer, verdict.judgement)
+
+    def _log_frame(self, batch: _Batch, arrival: Arrival, opened: OpenedFrame, skip: int) -> None:
+        header, columns = opened.header, opened.columns
+        number, batch.next_number = batch.next_number, batch.next_number + 1
+        cap = cap_of(arrival.received_ms)
+        parked = fold_frame(batch.heads, columns, opened.chains, frame_number=number, cap=cap, start=skip)
+        self.connection.execute(
+            "INSERT INTO frame (number, node, epoch, first_seq, last_seq, skip, chain_after, received_ms, cap_ms,"
+            " via, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                number, header.node, header.epoch, header.first_seq, header.last_seq, skip, header.chain_after,
+                arrival.received_ms, wall_ms_of(cap), arrival.via, arrival.data,
+            ),
+        )  # fmt: skip
+        if parked:
+            write_parked(self.connection, number, parked)
+        if header.node == HUB_NODE:
+            rights.apply_frame(self.connection, columns, skip)
+        ahead_ms = wall_ms_of(max(columns.stamps)) - arrival.received_ms
+        if ahead_ms > AHEAD_MS_MAX:
+            batch.ahead_ms[header.node] = ahead_ms
+        batch.seen[header.node, header.epoch] = (arrival.received_ms, arrival.via)
+
+    def _write(self, batch: _Batch) -> None:
+        """Everything that a batch writes once: heads, watermarks, whereabouts."""
+        if batch.heads:
+            write_heads(self.connection, batch.heads)
+        for key, (seen_ms, via) in batch.seen.items():
+            node, epoch = key
+            state, before = batch.states[key], batch.loaded[key]
+            moved = self.connection.execute(
+                "INSERT INTO epoch (node, epoch, durable_seq, chain, first_seen_ms, last_seen_ms)"
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET durable_seq = excluded.durable_seq,"
+                " chain = excluded.chain, last_seen_ms = excluded.last_seen_ms WHERE durable_seq = ?",
+                (node, epoch, state.durable_seq, state.chain, seen_ms, seen_ms, before.durable_seq),
+            )
+            if moved.rowcount != 1:
+                raise StaleWriterError(f"another worker merged frames of {node}")
+            if via in (VIA_IMPORT, VIA_RELEASE, VIA_SELF):
+                continue  # A courier's file says nothing of where the node is now.
+            self.connection.execute(
+                "UPDATE node SET last_seen_ms = MAX(COALESCE(last_seen_ms, 0), ?), via = ?,"
+                " told_seq = IIF(epoch = ?, MAX(told_seq, ?), ?), epoch = ?,"
+                " clock_skew_ms = COALESCE(?, clock_skew_ms) WHERE node = ?",
+                (
+                    seen_ms, via, epoch, state.durable_seq, state.durable_seq, epoch,
+                    _signed64(batch.ahead_ms[node]) if node in batch.ahead_ms else None, node,
+                ),
+            )  # fmt: skip
+
+    def _hold_fork(self, arrival: Arrival, header: Header) -> None:
+        _log.error("fork.found", node=header.node, first_seq=header.first_seq, last_seq=header.last_seq)
+        self._hold(arrival, "fork", f"seq {header.first_seq} to {header.last_seq}", header.node, header.node)
+        for table in ("epoch", "node"):
+            self.connection.execute(
+                f"UPDATE {table} SET forked_ms = ? WHERE node = ?", (arrival.received_ms, header.node)
+            )
+
+    def _refuse(self, arrival: Arrival, fault: PeerProtocolError, *, proven: bool) -> Outcome:
+        """Put what cannot be merged in quarantine and answer its node, if that is safe.
+
+        Safe: nobody may make us tell a *third* node that its frames are refused, so a frame that comes from
+        another than it names is not answered.
+        """
+        try:
+            header = peek_header(arrival.data)
+        except PeerProtocolError:
+            header = None
+        node = "" if header is None else _printable(header.node)
+        proven = proven or fault.reason in ("forbidden_kind", "bad_chain", "oversized_event", "unreadable_payload")
+        bucket = node if proven else arrival.sender or shelf.UNPROVEN
+        _log.warning("frame.refused", reason=fault.reason, node=node, via=arrival.via)
+        self._hold(arrival, fault.reason, fault.detail, node, bucket)
+        if header is None or fault.reason == "wrong_sender":
+            return Outcome(None, None, fault.reason)
+        verdict = sync_pb2.VERDICT_REFUSED if fault.reason in REFUSALS else sync_pb2.VERDICT_CORRUPT
+        known = fault.reason not in ("unknown_node", "unknown_key", "revoked", "bad_signature")
+        state = (
+            log.epoch_state(self.connection, header.node, header.epoch)
+            if known or verdict == sync_pb2.VERDICT_CORRUPT
+            else EpochState.new(header.node, header.epoch)
+        )
+        return Outcome(ack(state, verdict, hub_ms=arrival.received_ms, reason=fault.reason), None, fault.reason)
+
+    def _hold(self, arrival: Arrival, reason: str, detail: str, node: str, bucket: str) -> None:
+        if arrival.via == VIA_RELEASE:
+            return  # It is there already.
+        shelf.hold(
+            self.connection,
+            arrival.data,
+            reason=reason,
+            detail=detail,
+            node=node,
+            bucket=bucket,
+            received_ms=arrival.received_ms,
+            via=arrival.via,
+        )
+
+    def _refused_greeting(self, signed: sync_pb2.SignedHello, reason: str, now_ms: int) -> sync_pb2.Ack:
+        _log.warning("greeting.refused", reason=reason)
+        answer = sync_pb2.Ack(verdict=sync_pb2.VERDICT_REFUSED, reason=reason, hub_ms=max(now_ms, 0))
+        try:
+            hello = sync_pb2.Hello.FromString(signed.hello)
+        except Exception:
+            return answer  # Unreadable: there is nobody to name.
+        answer.node, answer.epoch = hello.node, hello.epoch
+        return answer
+
+    def _append_own(self, drafts: Sequence[Draft], now_ms: int) -> list[EventId]:
+        frame, ids = self._own.seal(drafts, now_ms)
+        batch = _Batch(log.last_number(self.connection) + 1)
+        arrival = Arrival(frame, VIA_SELF, now_ms, HUB_NODE)
+        opened = self._open(arrival)
+        assert isinstance(opened, OpenedFrame), opened
+        outcome = self._take(batch, arrival, opened)
+        assert outcome.judgement is Judgement.ACCEPT, outcome
+        self._write(batch)
+        return ids
+
+
+def is_hub(directory: Path) -> bool:
+    """Whether a hub was made in this directory."""
+    if not (directory / DATABASE).is_file() or not (directory / KEY_FILE).is_file():
+        return False
+    connection = connect(directory / DATABASE, read_only=True)
+    try:
+        with translated():
+            tables = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").fetchone()
+            if tables is None:
+                return False
+            return connection.execute("SELECT 1 FROM meta WHERE name = 'made_ms'").fetchone() is not None
+    finally:
+        connection.close()
+
+
+def _signed64(number: int) -> int:
+    """A peer's number, cut to what a column holds."""
+    return max(-(1 << 62), min(number, 1 << 62))
+
+
+def _printable(node: str) -> str:
+    """An unproven node name as a list may show it."""
+    return "".join(char for char in node[:20] if char.isascii() and char.isprintable())

@@ -1,0 +1,1 @@
+"""What people and scripts read of the hub; nothing here changes a record."""
