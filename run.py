@@ -31,7 +31,7 @@ LOCKS = ("boot.lock", "requirements.lock", "pyproject.toml")
 PYTHON_MIN = (3, 11)
 
 # Debian packages that tests drive for real: the program that must exist, and the package that has it.
-SYSTEM_PARTS = {"ipptool": "cups-ipp-utils"}
+SYSTEM_PARTS = {"ipptool": "cups-ipp-utils", "systemd-analyze": "systemd"}
 
 
 def say(text: str) -> None:

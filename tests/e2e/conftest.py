@@ -7,33 +7,28 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from tests.support import processes
+from tests.support.processes import Program
+
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = "from surge.program import main; main()"
 
 
-@dataclass
 class Sepe:
     """Runs the installed program; every process it leaves running is ended by its id."""
 
-    site: Path
-    home: Path
-    children: list[subprocess.Popen[str]] = field(default_factory=list)
+    def __init__(self, site: Path) -> None:
+        self.site = site
+        self.programs: list[Program] = []
 
-    @property
-    def env(self) -> dict[str, str]:
-        return {**os.environ, "PYTHONPATH": str(self.site), "NO_COLOR": "1", "COLUMNS": "120"}
-
-    def __call__(
-        self, *words: object, stdin: str | None = None, timeout: float = 120
-    ) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", PROGRAM, *map(str, words)]
+    def __call__(self, *words: object, stdin: str | None = None, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "120"}
+        command = [sys.executable, "-m", "surge.program", *map(str, words)]
         return subprocess.run(
-            command, cwd=self.home, env=self.env, input=stdin, capture_output=True, text=True, timeout=timeout
+            command, cwd=self.site, env=env, input=stdin, capture_output=True, text=True, timeout=timeout
         )
 
     def ok(self, *words: object, stdin: str | None = None, timeout: float = 120) -> str:
@@ -42,29 +37,19 @@ class Sepe:
         assert result.returncode == 0, f"{words}: exit {result.returncode}\n{result.stdout}\n{result.stderr}"
         return result.stdout
 
-    def start(self, *words: object) -> subprocess.Popen[str]:
-        """A process that goes on; its first line on stdout says that it is ready."""
-        command = [sys.executable, "-c", PROGRAM, *map(str, words)]
-        log = (self.home / f"stderr-{len(self.children)}.log").open("w")
-        child = subprocess.Popen(
-            command, cwd=self.home, env=self.env, stdout=subprocess.PIPE, stderr=log, text=True
-        )
-        log.close()
-        self.children.append(child)
-        return child
+    def hub_run(self, directory: Path, *options: object) -> Program:
+        return self._kept(processes.hub_run(directory, *options, site=self.site))
+
+    def node_run(self, directory: Path, *options: object) -> Program:
+        return self._kept(processes.node_run(directory, *options, site=self.site))
+
+    def _kept(self, program: Program) -> Program:
+        self.programs.append(program)
+        return program
 
     def end(self) -> None:
-        for child in self.children:
-            if child.poll() is None:
-                child.terminate()
-        for child in self.children:
-            try:
-                child.wait(10)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait(10)
-            if child.stdout:
-                child.stdout.close()
+        for program in self.programs:
+            program.kill()
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +66,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def sepe(site: Path, tmp_path: Path) -> Iterator[Sepe]:
-    program = Sepe(site, tmp_path)
+def sepe(site: Path) -> Iterator[Sepe]:
+    program = Sepe(site)
     yield program
     program.end()

@@ -66,14 +66,19 @@ class Program:
         return "\n".join(self.log)
 
 
-def start(*arguments: object, ready: bool = True, env: dict[str, str] | None = None) -> Program:
+def start(
+    *arguments: object, ready: bool = True, env: dict[str, str] | None = None, site: Path = ROOT
+) -> Program:
     """Start ``sepe arguments…``; with ``ready``, return once it has printed its ready line.
+
+    ``site`` is the folder that holds the packages: the checkout, or an unpacked wheel.
 
     Whoever starts a program ends it: ``program.stop()`` or ``program.kill()``, or use `running`.
     """
     process = subprocess.Popen(
+        # -m puts the working folder before everything else on sys.path.
         [sys.executable, "-m", "surge.program", *map(str, arguments)],
-        cwd=ROOT,
+        cwd=site,
         env={**os.environ, **(env or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -126,8 +131,9 @@ def running(program: Program) -> Iterator[Program]:
 def sepe(*arguments: object, text: str | None = None, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
     """Run ``sepe arguments…`` to its end, with ``text`` as its standard input."""
     return subprocess.run(
+        # -m puts the working folder before everything else on sys.path.
         [sys.executable, "-m", "surge.program", *map(str, arguments)],
-        cwd=ROOT,
+        cwd=site,
         input=text,
         stdin=subprocess.DEVNULL if text is None else None,
         capture_output=True,
