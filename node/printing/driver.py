@@ -202,7 +202,7 @@ def _open_ipp(url: str) -> PrintDriver:
     wrong = InvalidInputError(
         "an IPP printer is ipp://HOST[:PORT]/PATH or ipps://HOST[:PORT]/PATH[?fingerprint=SHA256]",
         field="printer",
-        value=url,
+        value=re.sub(r"//[^/]*@", "//…@", url),
     )
     try:
         parts = urlsplit(url)

@@ -18,7 +18,7 @@ held           released                queued
 ready          intent                  reserved       sent         kept
 reserved       accepted                submitted
 reserved       not_accepted            ready                       kept
-reserved       refused                 failed         void         back
+reserved       refused                 failed                      back
 reserved       lost                    in_doubt       in doubt     kept
 *sent*         forgotten, canceled     in_doubt       in doubt     kept
 *sent*         aborted                 spoiled        spoiled      spoiled
@@ -30,11 +30,11 @@ in_doubt       came_out_spoiled        spoiled        spoiled      spoiled
 printed        handed_over             handed_over    handed over
 printed        came_out_spoiled        spoiled        spoiled      spoiled
 failed         released                queued
-failed         withdrawn               void
+failed         withdrawn               void           void         back
 ============== ======================= ============== ============ =================
 
-*waiting* is queued, waiting_right, waiting_blank and ready; *withdrawn* also ends waiting_due and held. *sent* is
-reserved, submitted and in_doubt. ``canceled`` is no proof: printers have printed jobs that they called cancelled.
+*waiting* is queued, waiting_right, waiting_blank and ready; *withdrawn* also ends waiting_due and held, and
+*disputed* also holds waiting_due. *sent* is reserved, submitted and in_doubt. ``canceled`` is no proof: printers have printed jobs that they called cancelled.
 A printer that remembers a job in doubt may still say *printed* (or that it is at work: *accepted*).
 
 What "centre hears" names is written to the outbox in the transaction that changes the state. A card state only

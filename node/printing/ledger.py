@@ -1,0 +1,346 @@
+"""The print ledger: every job, its state, its blank, and the events that tell the centre.
+
+The printer is no ledger; this is. Each change of state follows `spool`, spends or frees the blank and writes the
+event that the centre must hear, all in one transaction.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from node.printing import spool
+from node.printing.rights import HOME_FENCE, is_home
+from node.printing.spool import Blank, Fact, JobState
+from node.storage.store import NodeStore
+from sepe.errors import InvalidInputError
+from sepe.events import Draft, Kind, draft
+from sepe.products import PRODUCTS
+from sepe.wire.v1 import event_pb2
+
+JOB_NAME_BYTES = 12
+BLANK_PRODUCTS = tuple(product.code for product in PRODUCTS.values() if product.needs_blank)
+_BLANK_STATE = {Blank.BACK: "at_hand", Blank.PRINTED: "printed", Blank.SPOILED: "spoiled"}
+_COLUMNS = (
+    "id, name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, due_day, wanted, announced, "
+    "override, serial, printer, reason, operator"
+)
+_WAITING = "('queued', 'waiting_right', 'waiting_blank', 'ready')"
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A wish to print. ``seq``: of the recording in the current epoch; ``due_day``: ISO date."""
+
+    nik: int
+    product: str
+    issue: int
+    state: JobState
+    seq: int
+    due_day: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row of the ledger.
+
+    Attributes:
+        id: short, for people at this machine; ``name`` is what printers and the centre know.
+        fence: of the right to print; ``None`` while there is no right.
+        announced: the last ``CardState`` that was written to the outbox for this attempt, 0 before.
+        reason: why the job is where it is, as shown to the operator.
+    """
+
+    id: int
+    name: str
+    nik: int
+    product: str
+    issue: int
+    state: JobState
+    fence: int | None
+    epoch: int
+    seq: int
+    created_ms: int
+    changed_ms: int
+    due_day: str
+    is_wanted: bool
+    announced: int
+    is_override: bool
+    serial: str
+    printer: str
+    reason: str
+    operator: str
+
+    @property
+    def needs_blank(self) -> bool:
+        return self.product in BLANK_PRODUCTS
+
+
+class Ledger:
+    """The print ledger in a node's database; every method that writes is one transaction."""
+
+    def __init__(self, store: NodeStore) -> None:
+        self._store = store
+
+    # What the desk does
+
+    def add(self, jobs: Sequence[NewJob], epoch_number: int, now_ms: int) -> None:
+        """Enter new jobs; call it in the transaction that writes their recordings."""
+        rows = [
+            (
+                secrets.token_hex(JOB_NAME_BYTES), job.nik, job.product, job.issue, str(job.state),
+                HOME_FENCE if is_home(job.nik, self._store.node) else None,
+                epoch_number, job.seq, now_ms, now_ms, job.due_day, job.reason,
+            )
+            for job in jobs
+        ]  # fmt: skip
+        with self._store.transaction():
+            self._store.connection.executemany(
+                "INSERT INTO job (name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, "
+                "due_day, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+
+    def retry(self, job_id: int, now_ms: int) -> Job:
+        """A new attempt at the issue of a job that ended without a card; the right goes with it.
+
+        Raises:
+            InvalidInputError: that job may still have a card, or another attempt is under way.
+        """
+        with self._store.transaction():
+            old = self.job(job_id)
+            rivals = [
+                one for one in self.of_resident(old.nik) if (one.product, one.issue) == (old.product, old.issue)
+            ]
+            alive = next((one for one in rivals if one.state not in spool.NO_CARD), None)
+            if alive is not None:
+                raise InvalidInputError(
+                    "masih ada pekerjaan cetak lain untuk dokumen ini", field="job", value=alive.id
+                )
+            cursor = self._store.connection.execute(
+                "INSERT INTO job (name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, "
+                "due_day, override, operator, body) SELECT ?, nik, product, issue, 'queued', fence, epoch, seq, ?, ?, "
+                "due_day, override, operator, body FROM job WHERE id = ?",
+                (secrets.token_hex(JOB_NAME_BYTES), now_ms, now_ms, job_id),
+            )
+            return self.job(int(cursor.lastrowid))
+
+    def want(self, job_id: int) -> None:
+        """Put a waiting job before all others, and ask again for what it lacks."""
+        with self._store.transaction():
+            self._store.connection.execute("UPDATE job SET wanted = 1, retry_ms = 0 WHERE id = ?", (job_id,))
+
+    def override(self, job_id: int, *, reason: str, operator: str, now_ms: int) -> Job:
+        """A supervisor prints without the right; every step of the attempt will say so.
+
+        Raises:
+            InvalidInputError: no reason, or a job that nothing holds back.
+        """
+        if not reason.strip():
+            raise InvalidInputError("tulis alasannya", field="reason", hint='--override --reason "alasan"')
+        with self._store.transaction():
+            job = self.job(job_id)
+            if job.state not in (JobState.WAITING_RIGHT, JobState.HELD, JobState.QUEUED):
+                raise InvalidInputError(
+                    "hanya cetakan yang menunggu hak atau ditahan yang dapat dipaksa", field="job", value=job.id
+                )
+            if job.state is JobState.HELD:
+                self.settle(job_id, Fact.RELEASED, now_ms=now_ms)
+            self._store.connection.execute(
+                "UPDATE job SET override = 1, fence = coalesce(fence, 0), wanted = 1, reason = ?, operator = ?, "
+                "state = 'queued' WHERE id = ?",
+                (reason.strip(), operator, job_id),
+            )
+            return self.job(job_id)
+
+    # Changes of state
+
+    def settle(self, job_id: int, fact: Fact, *, now_ms: int, reason: str = "", operator: str = "") -> Job:
+        """Apply one fact: state, blank and the centre's event in one transaction. Returns the job after it.
+
+        Raises:
+            InvalidInputError: no such job, or the table does not know this fact in its state.
+        """
+        with self._store.transaction():
+            job = self.job(job_id)
+            step = spool.move(job.state, fact)
+            if step.announce and not (step.announce == job.announced and step.state is JobState.RESERVED):
+                self._store.append([self._card_moved(job, step.announce, reason, operator)], now_ms)
+            if job.serial and step.blank is not Blank.KEPT:
+                self._store.connection.execute(
+                    "UPDATE blank SET state = ?, job = ? WHERE product = ? AND serial = ?",
+                    (
+                        _BLANK_STATE[step.blank],
+                        None if step.blank is Blank.BACK else job.id,
+                        job.product,
+                        job.serial,
+                    ),
+                )
+            self._store.connection.execute(
+                "UPDATE job SET state = ?, announced = max(announced, ?), changed_ms = ?, reason = ?, serial = ?, "
+                "operator = CASE WHEN ? = '' THEN operator ELSE ? END WHERE id = ?",
+                (
+                    str(step.state), step.announce, now_ms, reason or (job.reason if job.is_override else ""),
+                    "" if step.blank is Blank.BACK else job.serial, operator, operator, job_id,
+                ),
+            )  # fmt: skip
+            return self.job(job_id)
+
+    def intend(self, job_id: int, *, printer: str, now_ms: int) -> Job:
+        """Commit the intent to print: from here on a card may exist. Call it right before the printer is called.
+
+        The blank was taken by `allot`; both may be in one outer transaction.
+        """
+        with self._store.transaction():
+            self._store.connection.execute("UPDATE job SET printer = ? WHERE id = ?", (printer, job_id))
+            if self.job(job_id).state is not JobState.READY:
+                self.settle(job_id, Fact.CLEARED, now_ms=now_ms)
+            return self.settle(job_id, Fact.INTENT, now_ms=now_ms)
+
+    def allot(self, job_id: int, now_ms: int) -> Job | None:
+        """Take the next numbered blank for a job that needs one and has none; ``None`` when none is left."""
+        with self._store.transaction():
+            job = self.job(job_id)
+            if not job.needs_blank or job.serial:
+                return job
+            row = self._store.connection.execute(
+                "SELECT serial FROM blank WHERE product = ? AND state = 'at_hand' ORDER BY serial LIMIT 1",
+                (job.product,),
+            ).fetchone()
+            if row is None:
+                self.settle(job_id, Fact.BLANK_MISSING, now_ms=now_ms, reason="blangko habis")
+                return None
+            self._store.connection.execute(
+                "UPDATE blank SET state = 'reserved', job = ? WHERE product = ? AND serial = ?",
+                (job_id, job.product, row[0]),
+            )
+            self._store.connection.execute("UPDATE job SET serial = ? WHERE id = ?", (row[0], job_id))
+            return self.job(job_id)
+
+    def grant(self, job_id: int, fence: int, now_ms: int) -> Job:
+        """The hub moved the right to us."""
+        with self._store.transaction():
+            self._store.connection.execute("UPDATE job SET fence = ? WHERE id = ?", (fence, job_id))
+            return self.settle(job_id, Fact.CLEARED, now_ms=now_ms)
+
+    def deny(self, job_id: int, reason: str, *, retry_ms: int, now_ms: int) -> Job:
+        """No right yet; ask again at ``retry_ms``."""
+        with self._store.transaction():
+            self._store.connection.execute("UPDATE job SET retry_ms = ? WHERE id = ?", (retry_ms, job_id))
+            return self.settle(job_id, Fact.RIGHT_MISSING, now_ms=now_ms, reason=reason)
+
+    def wake(self, *, today: str, now_ms: int) -> int:
+        """Let go what waited for a day or for blanks that are there now, and hold what lacks a blank.
+
+        Set-based: with a thousand cards waiting this is a handful of statements. Returns how many jobs moved.
+        """
+        moved = 0
+        with self._store.transaction():
+            execute = self._store.connection.execute
+            moved += execute(
+                "UPDATE job SET state = 'queued', changed_ms = ? WHERE state = 'waiting_due' AND due_day <= ?",
+                (now_ms, today),
+            ).rowcount
+            for product in BLANK_PRODUCTS:
+                at_hand = execute(
+                    "SELECT count(*) FROM (SELECT 1 FROM blank WHERE product = ? AND state = 'at_hand' LIMIT 500)",
+                    (product,),
+                ).fetchone()[0]
+                if at_hand:
+                    moved += execute(
+                        "UPDATE job SET state = 'queued', reason = '', changed_ms = ? WHERE id IN (SELECT id FROM job "
+                        "WHERE state = 'waiting_blank' AND product = ? ORDER BY wanted DESC, issue > 1, id LIMIT ?)",
+                        (now_ms, product, at_hand),
+                    ).rowcount
+                else:
+                    moved += execute(
+                        "UPDATE job SET state = 'waiting_blank', reason = 'blangko habis', changed_ms = ? "
+                        "WHERE state IN ('queued', 'ready') AND product = ? AND serial = '' AND fence IS NOT NULL",
+                        (now_ms, product),
+                    ).rowcount
+        return moved
+
+    # Questions
+
+    def job(self, job_id: int) -> Job:
+        """One job.
+
+        Raises:
+            InvalidInputError: there is none with this number.
+        """
+        found = self._jobs("id = ?", job_id)
+        if not found:
+            raise InvalidInputError(
+                "tidak ada pekerjaan cetak dengan nomor ini",
+                field="job",
+                value=job_id,
+                hint="Lihat nomornya dengan: sepe node prints DIR",
+            )
+        return found[0]
+
+    def of_resident(self, nik: int) -> list[Job]:
+        """Every job of one resident, oldest first."""
+        return self._jobs("nik = ? ORDER BY id", nik)
+
+    def in_state(self, *states: JobState, limit: int = 1_000_000) -> list[Job]:
+        """Jobs in any of these states, oldest first."""
+        marks = ", ".join("?" * len(states))
+        return self._jobs(f"state IN ({marks}) ORDER BY id LIMIT {limit}", *map(str, states))
+
+    def all(self, limit: int) -> list[Job]:
+        """The latest jobs, newest first."""
+        return self._jobs("1 ORDER BY id DESC LIMIT ?", limit)
+
+    def wanting_right(self, now_ms: int, limit: int) -> list[Job]:
+        """Jobs for which the hub is to be asked now."""
+        return self._jobs(
+            "state IN ('queued', 'waiting_right') AND fence IS NULL AND retry_ms <= ? "
+            "ORDER BY wanted DESC, issue > 1, id LIMIT ?",
+            now_ms, limit,
+        )  # fmt: skip
+
+    def next_ready(self, limit: int, *, wanted_only: bool = False) -> list[Job]:
+        """Jobs that lack nothing but a printer: wanted ones first, first issues before reprints, then by age."""
+        wanted = "AND wanted = 1" if wanted_only else ""
+        return self._jobs(
+            f"state IN ('queued', 'ready') AND fence IS NOT NULL {wanted} "
+            "ORDER BY wanted DESC, issue > 1, id LIMIT ?",
+            limit,
+        )
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs are in each state."""
+        rows = self._store.connection.execute("SELECT state, count(*) FROM job GROUP BY state ORDER BY state")
+        return {str(state): int(count) for state, count in rows}
+
+    def recording_of(self, job: Job) -> bytes:
+        """The body of the recording that asked for the job: a serialised ``Recorded``; ``b""`` if it is lost."""
+        row = self._store.connection.execute(
+            "SELECT coalesce((SELECT body FROM job WHERE id = ?), "
+            "(SELECT body FROM outbox WHERE epoch = ? AND seq = ?), x'')",
+            (job.id, job.epoch, job.seq),
+        ).fetchone()
+        return bytes(row[0])
+
+    def _jobs(self, condition: str, *arguments: object) -> list[Job]:
+        rows = self._store.connection.execute(f"SELECT {_COLUMNS} FROM job WHERE {condition}", arguments)
+        return [
+            Job(*row[:5], JobState(row[5]), *row[6:12], bool(row[12]), row[13], bool(row[14]), *row[15:])
+            for row in rows.fetchall()
+        ]
+
+    def _card_moved(self, job: Job, state: int, reason: str, operator: str) -> Draft:
+        body = event_pb2.CardMoved(
+            product=job.product,
+            issue=job.issue,
+            attempt=job.name,
+            state=event_pb2.CardState.ValueType(state),
+            serial=job.serial,
+            fence=job.fence or 0,
+            reason=reason or (job.reason if job.is_override else ""),
+            operator=operator or job.operator,
+            override=job.is_override,
+        )
+        return draft(Kind.CARD_MOVED, job.nik, body)
