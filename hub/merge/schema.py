@@ -51,11 +51,12 @@ CREATE TABLE {table} (
 ) WITHOUT ROWID;
 """
 
+# NOT EXISTS, because the upsert's own conflict rule would override an OR IGNORE in the trigger.
 HEAD_TRIGGERS = f"""
 CREATE TRIGGER head_made_suspect AFTER INSERT ON head WHEN {_SUSPECT.format(row="new")}
-BEGIN INSERT OR IGNORE INTO dirty (nik) VALUES (new.nik); END;
+BEGIN INSERT INTO dirty SELECT new.nik WHERE NOT EXISTS (SELECT 1 FROM dirty WHERE nik = new.nik); END;
 CREATE TRIGGER head_became_suspect AFTER UPDATE ON head WHEN {_SUSPECT.format(row="new")}
-BEGIN INSERT OR IGNORE INTO dirty (nik) VALUES (new.nik); END;
+BEGIN INSERT INTO dirty SELECT new.nik WHERE NOT EXISTS (SELECT 1 FROM dirty WHERE nik = new.nik); END;
 """
 
 # Every suspect head, for a rebuild.

@@ -11,6 +11,7 @@ behind it, and moves it only from the value that it read, so the slower one find
 from __future__ import annotations
 
 import secrets
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -181,7 +182,7 @@ class HubStore:
             if len(arrivals) > 1:
                 _log.warning("batch.split", frames=len(arrivals), error=type(exc).__name__)
                 return [outcome for arrival in arrivals for outcome in self.merge([arrival])]
-            _log.error("frame.poisonous", error=type(exc).__name__, exc_info=exc)
+            _log.error("frame.poisonous", error=type(exc).__name__, at=_place(exc))
             with transaction(self.connection):
                 return [
                     self._refuse(arrival, PeerProtocolError("merge_error", type(exc).__name__), proven=True)
@@ -500,6 +501,12 @@ def is_hub(directory: Path) -> bool:
             return connection.execute("SELECT 1 FROM meta WHERE name = 'made_ms'").fetchone() is not None
     finally:
         connection.close()
+
+
+def _place(exc: BaseException) -> str:
+    """Where it was raised. Its text and its traceback's values may hold a person's data; a log may not."""
+    last = traceback.extract_tb(exc.__traceback__)[-1]
+    return f"{Path(last.filename).name}:{last.lineno}"
 
 
 def _signed64(number: int) -> int:
