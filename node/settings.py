@@ -67,7 +67,7 @@ def save_settings(folder: Path, settings: NodeSettings) -> None:
     """Write the file whole or not at all, readable by its owner alone."""
     lines = [
         # JSON's escapes of a text are TOML's.
-        f"# {_COMMENTS[field.name]}\n{field.name} = {json.dumps(getattr(settings, field.name), ensure_ascii=False)}\n"
+        f"# {_COMMENTS[field.name]}\n{field.name} = {json.dumps(getattr(settings, field.name))}\n"
         for field in fields(NodeSettings)
     ]
     half = folder / f".{SETTINGS_NAME}.part"

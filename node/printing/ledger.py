@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from node.printing import spool
 from node.printing.rights import HOME_FENCE, is_home
 from node.printing.spool import Blank, Fact, JobState
+from node.storage.schema import JOB_IS_OPEN
 from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError
 from sepe.events import Draft, Kind, draft
@@ -26,7 +27,6 @@ _COLUMNS = (
     "id, name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, due_day, wanted, announced, "
     "override, serial, printer, reason, operator"
 )
-_WAITING = "('queued', 'waiting_right', 'waiting_blank', 'ready')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class Job:
         id: short, for people at this machine; ``name`` is what printers and the centre know.
         fence: of the right to print; ``None`` while there is no right.
         announced: the last ``CardState`` that was written to the outbox for this attempt, 0 before.
+        override: why a supervisor printed without the right; ``""`` when nobody did.
         reason: why the job is where it is, as shown to the operator.
     """
 
@@ -67,7 +68,7 @@ class Job:
     due_day: str
     is_wanted: bool
     announced: int
-    is_override: bool
+    override: str
     serial: str
     printer: str
     reason: str
@@ -121,8 +122,8 @@ class Ledger:
                 )
             cursor = self._store.connection.execute(
                 "INSERT INTO job (name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, "
-                "due_day, override, operator, body) SELECT ?, nik, product, issue, 'queued', fence, epoch, seq, ?, ?, "
-                "due_day, override, operator, body FROM job WHERE id = ?",
+                "due_day, override, operator, body) "
+                "SELECT ?, nik, product, issue, 'queued', fence, epoch, seq, ?, ?, due_day, override, operator, body FROM job WHERE id = ?",
                 (secrets.token_hex(JOB_NAME_BYTES), now_ms, now_ms, job_id),
             )
             return self.job(int(cursor.lastrowid))
@@ -149,7 +150,7 @@ class Ledger:
             if job.state is JobState.HELD:
                 self.settle(job_id, Fact.RELEASED, now_ms=now_ms)
             self._store.connection.execute(
-                "UPDATE job SET override = 1, fence = coalesce(fence, 0), wanted = 1, reason = ?, operator = ?, "
+                "UPDATE job SET override = ?, fence = coalesce(fence, 0), wanted = 1, operator = ?, reason = '', "
                 "state = 'queued' WHERE id = ?",
                 (reason.strip(), operator, job_id),
             )
@@ -182,7 +183,7 @@ class Ledger:
                 "UPDATE job SET state = ?, announced = max(announced, ?), changed_ms = ?, reason = ?, serial = ?, "
                 "operator = CASE WHEN ? = '' THEN operator ELSE ? END WHERE id = ?",
                 (
-                    str(step.state), step.announce, now_ms, reason or (job.reason if job.is_override else ""),
+                    str(step.state), step.announce, now_ms, reason,
                     "" if step.blank is Blank.BACK else job.serial, operator, operator, job_id,
                 ),
             )  # fmt: skip
@@ -240,7 +241,8 @@ class Ledger:
         with self._store.transaction():
             execute = self._store.connection.execute
             moved += execute(
-                "UPDATE job SET state = 'queued', changed_ms = ? WHERE state = 'waiting_due' AND due_day <= ?",
+                "UPDATE job SET state = 'queued', changed_ms = ? "
+                f"WHERE state = 'waiting_due' AND {JOB_IS_OPEN} AND due_day <= ?",
                 (now_ms, today),
             ).rowcount
             for product in BLANK_PRODUCTS:
@@ -250,14 +252,15 @@ class Ledger:
                 ).fetchone()[0]
                 if at_hand:
                     moved += execute(
-                        "UPDATE job SET state = 'queued', reason = '', changed_ms = ? WHERE id IN (SELECT id FROM job "
-                        "WHERE state = 'waiting_blank' AND product = ? ORDER BY wanted DESC, issue > 1, id LIMIT ?)",
+                        "UPDATE job SET state = 'queued', reason = '', changed_ms = ? WHERE id IN (SELECT id "
+                        f"FROM job WHERE state = 'waiting_blank' AND {JOB_IS_OPEN} AND product = ? "
+                        "ORDER BY wanted DESC, issue > 1, id LIMIT ?)",
                         (now_ms, product, at_hand),
                     ).rowcount
                 else:
                     moved += execute(
                         "UPDATE job SET state = 'waiting_blank', reason = 'blangko habis', changed_ms = ? "
-                        "WHERE state IN ('queued', 'ready') AND product = ? AND serial = '' AND fence IS NOT NULL",
+                        f"WHERE state IN ('queued', 'ready') AND {JOB_IS_OPEN} AND product = ? AND serial = '' AND fence IS NOT NULL",
                         (now_ms, product),
                     ).rowcount
         return moved
@@ -287,7 +290,8 @@ class Ledger:
     def in_state(self, *states: JobState, limit: int = 1_000_000) -> list[Job]:
         """Jobs in any of these states, oldest first."""
         marks = ", ".join("?" * len(states))
-        return self._jobs(f"state IN ({marks}) ORDER BY id LIMIT {limit}", *map(str, states))
+        is_open = f"AND {JOB_IS_OPEN}" if not set(states) & set(spool.DONE) else ""
+        return self._jobs(f"state IN ({marks}) {is_open} ORDER BY id LIMIT {limit}", *map(str, states))
 
     def all(self, limit: int) -> list[Job]:
         """The latest jobs, newest first."""
@@ -296,7 +300,7 @@ class Ledger:
     def wanting_right(self, now_ms: int, limit: int) -> list[Job]:
         """Jobs for which the hub is to be asked now."""
         return self._jobs(
-            "state IN ('queued', 'waiting_right') AND fence IS NULL AND retry_ms <= ? "
+            f"state IN ('queued', 'waiting_right') AND {JOB_IS_OPEN} AND fence IS NULL AND retry_ms <= ? "
             "ORDER BY wanted DESC, issue > 1, id LIMIT ?",
             now_ms, limit,
         )  # fmt: skip
@@ -305,7 +309,7 @@ class Ledger:
         """Jobs that lack nothing but a printer: wanted ones first, first issues before reprints, then by age."""
         wanted = "AND wanted = 1" if wanted_only else ""
         return self._jobs(
-            f"state IN ('queued', 'ready') AND fence IS NOT NULL {wanted} "
+            f"state IN ('queued', 'ready') AND {JOB_IS_OPEN} AND fence IS NOT NULL {wanted} "
             "ORDER BY wanted DESC, issue > 1, id LIMIT ?",
             limit,
         )
@@ -326,10 +330,7 @@ class Ledger:
 
     def _jobs(self, condition: str, *arguments: object) -> list[Job]:
         rows = self._store.connection.execute(f"SELECT {_COLUMNS} FROM job WHERE {condition}", arguments)
-        return [
-            Job(*row[:5], JobState(row[5]), *row[6:12], bool(row[12]), row[13], bool(row[14]), *row[15:])
-            for row in rows.fetchall()
-        ]
+        return [Job(*row[:5], JobState(row[5]), *row[6:12], bool(row[12]), *row[13:]) for row in rows.fetchall()]
 
     def _card_moved(self, job: Job, state: int, reason: str, operator: str) -> Draft:
         body = event_pb2.CardMoved(
@@ -339,8 +340,8 @@ class Ledger:
             state=event_pb2.CardState.ValueType(state),
             serial=job.serial,
             fence=job.fence or 0,
-            reason=reason or (job.reason if job.is_override else ""),
+            reason=reason or job.override,
             operator=operator or job.operator,
-            override=job.is_override,
+            override=bool(job.override),
         )
         return draft(Kind.CARD_MOVED, job.nik, body)

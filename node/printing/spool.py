@@ -34,7 +34,8 @@ failed         withdrawn               void           void         back
 ============== ======================= ============== ============ =================
 
 *waiting* is queued, waiting_right, waiting_blank and ready; *withdrawn* also ends waiting_due and held, and
-*disputed* also holds waiting_due. *sent* is reserved, submitted and in_doubt. ``canceled`` is no proof: printers have printed jobs that they called cancelled.
+*disputed* also holds waiting_due. *sent* is reserved, submitted and in_doubt. ``canceled`` is no proof: printers
+have printed jobs that they called cancelled.
 A printer that remembers a job in doubt may still say *printed* (or that it is at work: *accepted*).
 
 What "centre hears" names is written to the outbox in the transaction that changes the state. A card state only

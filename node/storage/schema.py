@@ -53,7 +53,6 @@ CREATE TABLE clock (
 INSERT INTO clock (one) VALUES (1);
 
 -- known: a serialised Recorded with the latest given value of every field. identity: of the first claim.
--- issues: JSON, product to the highest issue asked for here.
 CREATE TABLE resident (
     nik INTEGER PRIMARY KEY,
     claims INTEGER NOT NULL,
@@ -61,7 +60,6 @@ CREATE TABLE resident (
     last_ms INTEGER NOT NULL,
     identity BLOB NOT NULL,
     is_disputed INTEGER NOT NULL,
-    issues TEXT NOT NULL,
     known BLOB NOT NULL
 ) STRICT;
 
@@ -77,6 +75,7 @@ CREATE TABLE tally (
 -- The print ledger: one row per attempt to make one card or paper. States: node/printing/spool.py.
 -- name: what the printer knows it by. fence: NULL until there is a right. body: the recording, copied here
 -- when the outbox row (epoch, seq) is pruned. announced: the last card state that went to the outbox.
+-- override: why a supervisor printed without the right.
 CREATE TABLE job (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -93,7 +92,7 @@ CREATE TABLE job (
     retry_ms INTEGER NOT NULL DEFAULT 0,
     wanted INTEGER NOT NULL DEFAULT 0,
     announced INTEGER NOT NULL DEFAULT 0,
-    override INTEGER NOT NULL DEFAULT 0,
+    override TEXT NOT NULL DEFAULT '',
     serial TEXT NOT NULL DEFAULT '',
     printer TEXT NOT NULL DEFAULT '',
     reason TEXT NOT NULL DEFAULT '',
@@ -116,3 +115,6 @@ CREATE INDEX blank_at_hand ON blank (product, serial) WHERE state = 'at_hand';
 """
 
 STEPS = [VERSION_1]
+
+# What makes a query use the index job_open: the planner must find the index's own words in it.
+JOB_IS_OPEN = "state NOT IN ('printed', 'handed_over', 'spoiled', 'void')"

@@ -195,6 +195,11 @@ class NodeStore:
         """The current epoch, 16 bytes."""
         return self._tail().epoch
 
+    @property
+    def epoch_number(self) -> int:
+        """The current epoch's number in this database; rows that point into the outbox carry it."""
+        return self._tail().number
+
     def position(self) -> Position:
         """Where this machine's history stands, in one consistent look."""
         tail = self._tail()
@@ -315,9 +320,9 @@ class NodeStore:
 
     def _tail(self) -> _Tail:
         row = self._one(
-            "SELECT e.number, e.epoch, e.durable_seq, e.stamp_floor, o.seq, o.chain, o.stamp, c.hub_ms FROM clock c, "
-            "(SELECT * FROM epoch ORDER BY number DESC LIMIT 1) e LEFT JOIN outbox o ON o.epoch = e.number "
-            "AND o.seq = (SELECT max(seq) FROM outbox WHERE epoch = e.number)"
+            "SELECT e.number, e.epoch, e.durable_seq, e.stamp_floor, o.seq, o.chain, o.stamp, c.hub_ms "
+            "FROM clock c, (SELECT * FROM epoch ORDER BY number DESC LIMIT 1) e "
+            "LEFT JOIN outbox o ON o.epoch = e.number AND o.seq = (SELECT max(seq) FROM outbox WHERE epoch = e.number)"
         )
         if row is None:
             raise StorageDamagedError(f"{DATABASE_NAME} holds no epoch; restore it from a backup")
@@ -391,8 +396,7 @@ class NodeStore:
         # An unfinished job still needs its recording to print from.
         self.connection.execute(
             "UPDATE job SET body = (SELECT body FROM outbox o WHERE o.epoch = job.epoch AND o.seq = job.seq) "
-            "WHERE epoch = ? AND seq <= ? AND body IS NULL "
-            "AND state NOT IN ('printed', 'handed_over', 'spoiled', 'void')",
+            f"WHERE epoch = ? AND seq <= ? AND body IS NULL AND {schema.JOB_IS_OPEN}",
             (number, seq),
         )
         self.connection.execute("DELETE FROM outbox WHERE epoch = ? AND seq <= ?", (number, seq))
