@@ -3,7 +3,7 @@
 A fixed window suits one line only. Eight frames of 150 KB are nothing to a fibre, but on 64 kbit/s they are two
 and a half minutes: no ack comes in time, the line is called dead, and the same frames start again, for ever.
 So the time from frame to ack decides: quick answers double the frame and then the window, slow ones halve the
-window and then the frame (additive increase was tried and wastes the first minute of a good line).
+window and then the frame.
 
 Figures: at 64 kbit/s and 150 bytes an event compressed, 53 events leave in a second, so `EVENTS_FIRST` answers
 in about two seconds and `EVENTS_MIN` in half a second; a 600 ms satellite hop stays under `QUICK_MS`.

@@ -31,16 +31,18 @@ class Comparison:
     Attributes:
         common_seq: both hold the same up to here; starts at the seq that the hub was asked from.
         has_parted: a seq was met at which the two differ.
+        reached_seq: the hub's frames were read up to here.
     """
 
     own_chain_at: Callable[[int], bytes | None]
     own_last_seq: int
     common_seq: int
     has_parted: bool = False
-    _next_seq: int = field(init=False)
+    reached_seq: int = field(init=False)
+    is_untouched: bool = True
 
     def __post_init__(self) -> None:
-        self._next_seq = self.common_seq + 1
+        self.reached_seq = self.common_seq
 
     def starts_agreed(self, frame: OpenedFrame) -> bool:
         """Whether the two agree where the first frame begins; ``False``: ask again from the very start."""
@@ -54,15 +56,16 @@ class Comparison:
             PeerProtocolError: ``pull_gap``, the hub left out a run of events.
         """
         header = frame.header
-        if header.first_seq > self._next_seq:
-            raise PeerProtocolError("pull_gap", f"seq {self._next_seq} to {header.first_seq - 1}")
-        for index in range(self._next_seq - header.first_seq, header.count):
+        if header.first_seq > self.reached_seq + 1:
+            raise PeerProtocolError("pull_gap", f"seq {self.reached_seq + 1} to {header.first_seq - 1}")
+        for index in range(self.reached_seq + 1 - header.first_seq, header.count):
             seq = header.first_seq + index
             if not self.has_parted and self._agrees(seq, frame.chains[index]):
                 self.common_seq = seq
             else:
                 self.has_parted = True
-        self._next_seq = max(self._next_seq, header.last_seq + 1)
+        self.is_untouched = False
+        self.reached_seq = max(self.reached_seq, header.last_seq)
         skip = max(self.common_seq - header.first_seq + 1, 0)
         if skip >= header.count:
             return None

@@ -1,0 +1,1 @@
+"""Lines to the hub: each turns its library's errors into ours."""

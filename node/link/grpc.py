@@ -1,0 +1,148 @@
+"""The line over gRPC: one bidirectional stream, frames up and acks down; and fetching our own frames."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+
+import grpc
+from grpc import aio
+
+from node.link.link import (
+    CLOSE_TIMEOUT_S,
+    GREET_TIMEOUT_S,
+    OPEN_TIMEOUT_S,
+    SEND_TIMEOUT_S,
+    LinkDownError,
+    OnAck,
+    OnDown,
+    Pull,
+)
+from sepe.errors import PeerProtocolError
+from sepe.rpc.v1 import sync_pb2 as rpc
+from sepe.rpc.v1.sync_pb2_grpc import SyncAsyncStub, SyncStub
+from sepe.wire.v1 import sync_pb2
+from sepe_io.channel import grpc_channel
+
+# The longest pause between two frames of a pull before the line counts as dead.
+PULL_PAUSE_S = 30.0
+
+_HUB_SAYS_NO = frozenset(
+    {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT}
+)
+_Push = aio.StreamStreamCall[rpc.PushRequest, rpc.PushResponse]
+
+
+class GrpcLink:
+    """One channel and one Push stream. See `node.link.link.Link`."""
+
+    name = "grpc"
+
+    def __init__(self, target: str, on_ack: OnAck, on_down: OnDown) -> None:
+        self._target = target
+        self._on_ack = on_ack
+        self._on_down = on_down
+        self._channel: aio.Channel | None = None
+        self._stub: SyncAsyncStub | None = None
+        self._push: _Push | None = None
+        self._read_task: asyncio.Task[None] | None = None
+        self._is_open = False
+
+    @property
+    def healthy(self) -> bool:
+        return self._is_open
+
+    async def open(self) -> None:
+        self._channel = grpc_channel(self._target)
+        try:
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
+                await self._channel.channel_ready()
+        except (TimeoutError, aio.AioRpcError, aio.UsageError) as exc:
+            await self.close()
+            raise LinkDownError(f"grpc: {self._target} does not answer within {OPEN_TIMEOUT_S:g} s") from exc
+        self._stub = SyncStub(self._channel)
+        self._push = self._stub.Push()
+        self._is_open = True
+        self._read_task = asyncio.create_task(self._read(self._push))
+
+    async def greet(self, hello: sync_pb2.SignedHello) -> sync_pb2.Ack:
+        if self._stub is None:
+            raise LinkDownError("grpc: the line is closed")
+        try:
+            answer = await self._stub.Hello(rpc.HelloRequest(hello=hello), timeout=GREET_TIMEOUT_S)
+        except aio.AioRpcError as exc:
+            raise LinkDownError(_said(exc)) from exc
+        return answer.ack
+
+    async def send(self, frame: bytes) -> None:
+        if self._push is None or not self._is_open:
+            raise LinkDownError("grpc: the line is closed")
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self._push.write(rpc.PushRequest(frame=frame))
+        except TimeoutError as exc:
+            raise LinkDownError(f"grpc: the line took no frame for {SEND_TIMEOUT_S:g} s") from exc
+        except aio.AioRpcError as exc:
+            raise LinkDownError(_said(exc)) from exc
+        except asyncio.InvalidStateError as exc:
+            raise LinkDownError("grpc: the stream has ended") from exc
+
+    async def close(self) -> None:
+        self._is_open = False
+        if self._push is not None:
+            self._push.cancel()
+        if self._read_task is not None:
+            self._read_task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await asyncio.wait({self._read_task}, timeout=CLOSE_TIMEOUT_S)
+        if self._channel is not None:
+            channel, self._channel = self._channel, None
+            with suppress(TimeoutError, aio.AioRpcError):
+                await asyncio.wait_for(channel.close(), CLOSE_TIMEOUT_S)
+
+    async def _read(self, push: _Push) -> None:
+        reason = "grpc: the hub ended the stream"
+        try:
+            async for response in push:
+                self._on_ack(response.ack)
+        except aio.AioRpcError as exc:
+            reason = _said(exc)
+        except asyncio.CancelledError:
+            # gRPC also raises this in us when the call is cancelled underneath; then nobody asked us to end.
+            if not self._is_open:
+                raise
+        if self._is_open:
+            self._is_open = False
+            self._on_down(reason)
+
+
+def pull_from(target: str) -> Pull:
+    """How to fetch a node's own frames from the hub at ``target``."""
+
+    async def pull(hello: sync_pb2.SignedHello, epoch: bytes, after_seq: int) -> AsyncGenerator[bytes, None]:
+        channel = grpc_channel(target)
+        stub: SyncAsyncStub = SyncStub(channel)
+        try:
+            call = stub.Pull(rpc.PullRequest(hello=hello, epoch=epoch, after_seq=after_seq))
+            while True:
+                async with asyncio.timeout(PULL_PAUSE_S):
+                    response = await call.read()
+                if not isinstance(response, rpc.PullResponse):  # aio.EOF
+                    break
+                yield response.frame
+            await call.code()
+        except TimeoutError as exc:
+            raise LinkDownError(f"grpc: no frame within {PULL_PAUSE_S:g} s") from exc
+        except aio.AioRpcError as exc:
+            if exc.code() in _HUB_SAYS_NO:
+                raise PeerProtocolError("pull_refused", exc.code().name) from exc
+            raise LinkDownError(_said(exc)) from exc
+        finally:
+            await channel.close()
+
+    return pull
+
+
+def _said(exc: aio.AioRpcError) -> str:
+    return f"grpc: {exc.code().name.lower()}: {(exc.details() or '')[:200]}"

@@ -1,0 +1,101 @@
+"""Opening a new epoch after a restore or a clone: fetch, compare, keep what was lost, write the rest again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.link.link import LinkDownError, Pull
+from node.outbox.recover import Comparison, LostRun
+from node.outbox.worker import OutboxWorker
+from sepe.errors import PeerProtocolError
+from sepe_io.frames import OpenedFrame, open_frame
+from sepe_io.keys import Signer
+
+KeepLost = Callable[[LostRun, bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """Where the two histories part.
+
+    Attributes:
+        common_seq: both hold the same events up to here.
+        lost_events: events that the hub holds and this machine did not.
+    """
+
+    common_seq: int
+    lost_events: int
+
+
+async def find_parting(worker: OutboxWorker, pull: Pull, hub_seq: int, keep_lost: KeepLost) -> Parting:
+    """Fetch our own frames up to ``hub_seq`` from the hub and compare them with our rows.
+
+    They are fetched from our watermark on, up to which both agreed when we last spoke; from the very start if
+    that does not hold any more, because the hub itself was restored meanwhile.
+
+    Args:
+        keep_lost: called in the worker thread with each run of lost events and the frame they came in; a repeat
+            must do no harm.
+
+    Raises:
+        LinkDownError: the line broke; call again.
+        PeerProtocolError: what the hub sent is not our history; a person must look.
+    """
+    position = await worker.position()
+    for start in dict.fromkeys((min(position.durable_seq, hub_seq), 0)):
+        comparison = Comparison(worker.chain_at, position.last_seq, start)
+        lost_events = 0
+        async with aclosing(pull(await worker.hello(), position.epoch, start)) as frames:
+            async for data in frames:
+                count = await worker.run(_compare, comparison, data, worker.signer, keep_lost)
+                if count is None:
+                    break
+                lost_events += count
+            else:
+                if comparison.reached_seq < hub_seq:
+                    raise LinkDownError(f"the hub sent our frames up to {comparison.reached_seq} of {hub_seq}")
+                return Parting(comparison.common_seq, lost_events)
+    raise PeerProtocolError("foreign_history", "the hub's first frame of this epoch is not ours")
+
+
+def _compare(comparison: Comparison, data: bytes, signer: Signer, keep_lost: KeepLost) -> int | None:
+    """How many events of the frame we lost; ``None`` when the two do not even agree where it begins."""
+    opened = _opened(data, signer)
+    if comparison.is_untouched and not comparison.starts_agreed(opened):
+        return None
+    lost = comparison.feed(opened)
+    if lost is None:
+        return 0
+    keep_lost(lost, data)
+    return len(lost.columns)
+
+
+def _opened(data: bytes, signer: Signer) -> OpenedFrame:
+    """Proven to be signed by this machine: what another made up must not become our history."""
+
+    def own_key(_node: str, key_id: bytes) -> bytes:
+        if key_id != signer.key_id:
+            raise PeerProtocolError("unknown_key", "a frame of ours is signed with a key that we do not hold")
+        return signer.public_key
+
+    return open_frame(data, own_key)
+
+
+def keep_in_folder(folder: Path) -> KeepLost:
+    """Keep lost events as the frames they came in, one file each, readable by their owner alone."""
+
+    def keep(lost: LostRun, frame: bytes) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        path = folder / f"{lost.epoch.hex()[:16]}-{lost.first_seq:012d}.frame"
+        half = path.with_suffix(".part")
+        with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(frame)
+            file.flush()
+            os.fsync(file.fileno())
+        half.replace(path)
+
+    return keep

@@ -1,0 +1,175 @@
+"""The relay's hands: all that touches the disk or costs CPU, one call at a time, in one thread of its own.
+
+So the event loop answers pings while a frame is compressed or a commit waits for the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from node.outbox.ports import OutboxStore, PositionLike
+from sepe.errors import TransientError
+from sepe.sync.centre import CONTRACT
+from sepe.wire.v1 import sync_pb2
+from sepe_io.frames import seal_frame, sign_hello
+from sepe_io.keys import Signer
+
+_T = TypeVar("_T")
+
+ALARM_KEY = "relay_alarm"
+REFUSAL_KEY = "relay_refusal"
+# Another process asks for an attempt now by putting a new text here.
+NUDGE_KEY = "sync_wanted"
+
+
+class RowsGoneError(TransientError):
+    """The hub asks for rows that were pruned here; only an older copy of this machine or of the hub has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRun:
+    """A frame ready to travel, and the seq that it ends with."""
+
+    last_seq: int
+    data: bytes
+
+
+def wall_ms() -> int:
+    """The wall clock, milliseconds since 1970; it may jump either way."""
+    return time.time_ns() // 1_000_000
+
+
+class OutboxWorker:
+    """Calls of the store, as coroutines."""
+
+    def __init__(
+        self, store: OutboxStore, signer: Signer, *, software: str, now_ms: Callable[[], int] = wall_ms
+    ) -> None:
+        self.signer = signer
+        self._store = store
+        self._software = software
+        self._now_ms = now_ms
+        self._data_version = -1
+        self._nudge: str | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="relay")
+
+    async def run(self, call: Callable[..., _T], *arguments: object) -> _T:
+        """The result of a call in the worker thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+
+    def close(self) -> None:
+        """Wait for the call that is running; drop the others."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    async def position(self) -> PositionLike:
+        return await self.run(self._store.position)
+
+    async def position_if_changed(self) -> PositionLike | None:
+        """Where the outbox stands, ``None`` while no other connection has written."""
+        return await self.run(self._position_if_changed)
+
+    async def position_and_chain(self, seq: int) -> tuple[PositionLike, bytes | None]:
+        """Where the outbox stands, and our digest at ``seq``."""
+        return await self.run(lambda: (self._store.position(), self._store.chain_at(seq)))
+
+    def chain_at(self, seq: int) -> bytes | None:
+        """For callers that are in the worker thread already."""
+        return self._store.chain_at(seq)
+
+    async def hello(self) -> sync_pb2.SignedHello:
+        """A greeting of this very moment."""
+        return await self.run(self._hello)
+
+    async def frame(self, after_seq: int, events_max: int) -> SealedRun | None:
+        """The rows above ``after_seq`` as a frame; ``None`` when there are none.
+
+        Raises:
+            RowsGoneError: there are, but not the next ones.
+        """
+        return await self.run(self._frame, after_seq, events_max)
+
+    async def proof(self) -> SealedRun | None:
+        """The last durable event as a frame of its own; ``None`` when there is none."""
+        return await self.run(self._proof)
+
+    async def store_durable(self, seq: int, *, went_back: bool, hub_ms: int) -> None:
+        await self.run(self._store_durable, seq, went_back, hub_ms)
+
+    async def see_hub_clock(self, hub_ms: int) -> None:
+        """Remember the hub's clock, just heard, and how ours differs."""
+        await self.run(self._store.see_hub_clock, hub_ms, self._now_ms())
+
+    async def open_epoch(self, reason: str, keep_seq: int) -> PositionLike:
+        return await self.run(self._store.open_epoch, reason, keep_seq, self._now_ms())
+
+    async def report_link(self, kind: str) -> None:
+        await self.run(self._store.report_link, kind, self._now_ms())
+
+    async def note(self, key: str, text: str) -> None:
+        """Leave a word for `sepe node status`; ``""`` takes it back."""
+        await self.run(self._store.put, key, text or None)
+
+    async def was_nudged(self) -> bool:
+        """Whether another process asked for an attempt since the last look; the first look only remembers."""
+        text, before = await self.run(self._store.get, NUDGE_KEY), self._nudge
+        self._nudge = text or ""
+        return before is not None and before != self._nudge
+
+    async def prune(self) -> int:
+        return await self.run(self._store.prune, self._now_ms())
+
+    def _position_if_changed(self) -> PositionLike | None:
+        version = self._store.data_version()
+        if version == self._data_version:
+            return None
+        self._data_version = version
+        return self._store.position()
+
+    def _hello(self) -> sync_pb2.SignedHello:
+        position = self._store.position()
+        hello = sync_pb2.Hello(
+            node=self._store.node,
+            epoch=position.epoch,
+            last_seq=position.last_seq,
+            last_chain=position.last_chain,
+            durable_seq=position.durable_seq,
+            clock_ms=max(self._now_ms(), 0),
+            contract=CONTRACT,
+            software=self._software,
+        )
+        return sign_hello(hello, self.signer)
+
+    def _frame(self, after_seq: int, events_max: int) -> SealedRun | None:
+        page = self._store.page(after_seq, events_max)
+        position = self._store.position()
+        if page is None or page.first_seq != after_seq + 1:
+            if position.last_seq > after_seq:
+                raise RowsGoneError(f"the hub asks for rows from {after_seq + 1}, which this machine has pruned")
+            return None
+        data = seal_frame(
+            node=self._store.node,
+            epoch=position.epoch,
+            first_seq=page.first_seq,
+            chain_before=page.chain_before,
+            columns=page.columns,
+            signer=self.signer,
+        )
+        return SealedRun(after_seq + len(page.columns), data)
+
+    def _proof(self) -> SealedRun | None:
+        durable_seq = self._store.position().durable_seq
+        try:
+            return self._frame(durable_seq - 1, 1) if durable_seq > 0 else None
+        except RowsGoneError:
+            return None
+
+    def _store_durable(self, seq: int, went_back: bool, hub_ms: int) -> None:
+        # One transaction, one wait for the disk.
+        with self._store.transaction():
+            self._store.store_durable(seq, self._now_ms(), went_back)
+            self._store.see_hub_clock(hub_ms)
