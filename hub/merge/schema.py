@@ -52,12 +52,11 @@ CREATE TABLE {table} (
 """
 
 # NOT EXISTS, because the upsert's own conflict rule would override an OR IGNORE in the trigger.
-HEAD_TRIGGERS = f"""
-CREATE TRIGGER head_made_suspect AFTER INSERT ON head WHEN {_SUSPECT.format(row="new")}
-BEGIN INSERT INTO dirty SELECT new.nik WHERE NOT EXISTS (SELECT 1 FROM dirty WHERE nik = new.nik); END;
-CREATE TRIGGER head_became_suspect AFTER UPDATE ON head WHEN {_SUSPECT.format(row="new")}
-BEGIN INSERT INTO dirty SELECT new.nik WHERE NOT EXISTS (SELECT 1 FROM dirty WHERE nik = new.nik); END;
-"""
+HEAD_TRIGGERS = tuple(
+    f"CREATE TRIGGER head_{name} AFTER {change} ON head WHEN {_SUSPECT.format(row='new')}"
+    " BEGIN INSERT INTO dirty SELECT new.nik WHERE NOT EXISTS (SELECT 1 FROM dirty WHERE nik = new.nik); END"
+    for name, change in (("made_suspect", "INSERT"), ("became_suspect", "UPDATE"))
+)
 
 # Every suspect head, for a rebuild.
 SUSPECT_HEADS = f"SELECT nik FROM head WHERE {_SUSPECT.format(row='head')}"
@@ -163,7 +162,7 @@ CREATE TABLE quarantine_overflow (
 ) WITHOUT ROWID;
 """
     + "".join(template.format(table=table) for table, template in REBUILT.items())
-    + HEAD_TRIGGERS
+    + "".join(f"{trigger};\n" for trigger in HEAD_TRIGGERS)
 )
 
 STEPS = [_FIRST]
