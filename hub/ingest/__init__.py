@@ -1,0 +1,1 @@
+"""Receive, verify, acknowledge after the commit."""

@@ -1,0 +1,301 @@
+"""The gRPC server: frames and greetings when NATS does not carry them, print rights, enrolment.
+
+Whatever a peer sends, a stream answers and lives on: a frame that cannot be read gets its verdict like any other.
+Back pressure is HTTP/2's: a stream is not read while the merger has no room for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from hub.ingest.greetings import Greetings
+from hub.ingest.merger import Merger, WriterThread
+from hub.merge.store import Arrival, Outcome
+from sepe.errors import InvalidInputError, PeerProtocolError, TransientError
+from sepe.ids import HUB_NODE, check_node
+from sepe.rpc.v1 import (
+    enrolment_pb2,
+    enrolment_pb2_grpc,
+    rights_pb2,
+    rights_pb2_grpc,
+    sync_pb2,
+    sync_pb2_grpc,
+)
+from sepe.wire.v1 import sync_pb2 as wire
+from sepe_io.channel import grpc_server, listen
+from sepe_io.frames import open_hello
+from sepe_io.keys import verify
+from sepe_io.logs import logger
+
+CLAIM_PREFIX = b"sepe-claim-1\0"
+ENROL_PREFIX = b"sepe-enrol-1\0"
+# A claim is signed and used at once; the rest is for clocks.
+CLAIM_AGE_MS_MAX = 5 * 60_000
+STOP_GRACE_S = 1.0
+NIK_MAX = 9_999_999_999_999_999
+PRODUCT_CHARS_MAX = 40
+
+SERVICES = (
+    sync_pb2.DESCRIPTOR.services_by_name["Sync"].full_name,
+    rights_pb2.DESCRIPTOR.services_by_name["Rights"].full_name,
+    enrolment_pb2.DESCRIPTOR.services_by_name["Enrolment"].full_name,
+)
+
+_log = logger("hub.grpc")
+
+
+class RpcStore(Protocol):
+    """What the services need of the hub's storage; `hub.merge.store.HubStore` is one."""
+
+    def public_key_of(self, node: str, key_id: bytes) -> bytes:
+        """Raises PeerProtocolError: ``unknown_node``, ``unknown_key``, ``revoked``."""
+
+    def frames_of(self, node: str, epoch: bytes | None, after_seq: int) -> Iterator[bytes]:
+        """A node's frames; any thread may read them."""
+
+    def redeem(self, node: str, token: str, public_key: bytes, *, now_ms: int) -> tuple[bool, str]:
+        """(accepted, reason)."""
+
+    def claim_right(
+        self, nik: int, product: str, issue: int, node: str, *, now_ms: int
+    ) -> tuple[bool, str, int, str]:
+        """(granted, holder, fence, reason)."""
+
+    def return_right(
+        self, nik: int, product: str, issue: int, node: str, *, fence: int, now_ms: int
+    ) -> tuple[bool, str]:
+        """(returned, reason)."""
+
+
+@dataclass(slots=True, eq=False)
+class _Stream:
+    """One Push call. Answers queue up in the order in which the frames came."""
+
+    answers: asyncio.Queue[wire.Ack | None] = field(default_factory=asyncio.Queue)
+    unanswered: int = 0
+    read_all: bool = False
+    # The node whose frame this stream brought first, once its signature was found good: a stream is one office's.
+    sender: str | None = None
+
+    def answer(self, ack: wire.Ack) -> None:
+        self.unanswered -= 1
+        self.answers.put_nowait(ack)
+        self.end_if_done()
+
+    def end_if_done(self) -> None:
+        if self.read_all and self.unanswered == 0:
+            self.answers.put_nowait(None)
+
+
+@dataclass(slots=True, eq=False)
+class _Delivery:
+    """One frame of a Push call."""
+
+    stream: _Stream
+    arrival: Arrival
+
+    def settled(self, outcome: Outcome) -> None:
+        ack = outcome.ack
+        if outcome.judgement is not None and ack is not None and self.stream.sender is None:
+            self.stream.sender = ack.node
+        self.stream.answer(ack or wire.Ack(verdict=wire.VERDICT_CORRUPT, reason=outcome.reason))
+
+    def deferred(self, ack: wire.Ack | None, retry_after_ms: int) -> None:
+        self.stream.answer(ack or wire.Ack(verdict=wire.VERDICT_LATER, retry_after_ms=retry_after_ms))
+
+
+class SyncService(sync_pb2_grpc.SyncServicer):
+    """Hello, Push, Pull."""
+
+    def __init__(self, store: RpcStore, writer: WriterThread, merger: Merger, greetings: Greetings) -> None:
+        self._store = store
+        self._writer = writer
+        self._merger = merger
+        self._greetings = greetings
+        self._streams = 0
+
+    async def Hello(self, request: sync_pb2.HelloRequest, context: Any) -> sync_pb2.HelloResponse:
+        return sync_pb2.HelloResponse(ack=await self._greetings.answer(request.hello, via="grpc"))
+
+    async def Push(
+        self, request_iterator: AsyncIterator[sync_pb2.PushRequest], context: Any
+    ) -> AsyncIterator[sync_pb2.PushResponse]:
+        self._streams += 1
+        stream, lane = _Stream(), f"grpc-{self._streams}"
+        reader = asyncio.create_task(self._read(request_iterator, stream, lane))
+        try:
+            while (ack := await stream.answers.get()) is not None:
+                yield sync_pb2.PushResponse(ack=ack)
+        finally:
+            reader.cancel()
+            with suppress(asyncio.CancelledError, grpc.RpcError):
+                await reader
+
+    async def Pull(self, request: sync_pb2.PullRequest, context: Any) -> AsyncIterator[sync_pb2.PullResponse]:
+        try:
+            hello = await self._writer.call(open_hello, request.hello, self._store.public_key_of)
+        except PeerProtocolError as exc:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, exc.reason)
+        except TransientError as exc:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(exc))
+        after_seq = min(request.after_seq, 1 << 62)
+        frames = self._store.frames_of(hello.node, request.epoch or None, after_seq)
+        try:
+            while (frame := await asyncio.to_thread(next, frames, None)) is not None:
+                yield sync_pb2.PullResponse(frame=frame)
+        finally:
+            close = getattr(frames, "close", None)
+            if close is not None:
+                await asyncio.to_thread(close)
+
+    async def _read(self, requests: AsyncIterator[sync_pb2.PushRequest], stream: _Stream, lane: str) -> None:
+        try:
+            async for request in requests:
+                stream.unanswered += 1
+                arrival = Arrival(request.frame, "grpc", _now_ms(), stream.sender)
+                self._merger.offer(lane, _Delivery(stream, arrival))
+                await self._merger.room(lane)
+        finally:
+            stream.read_all = True
+            stream.end_if_done()
+
+
+class RightsService(rights_pb2_grpc.RightsServicer):
+    """Claim and Return, each signed by the node that asks."""
+
+    def __init__(self, store: RpcStore, writer: WriterThread) -> None:
+        self._store = store
+        self._writer = writer
+
+    async def Claim(self, request: rights_pb2.ClaimRequest, context: Any) -> rights_pb2.ClaimResponse:
+        try:
+            granted, holder, fence, reason = await self._writer.call(self._claim, request)
+        except PeerProtocolError as exc:
+            return rights_pb2.ClaimResponse(reason=exc.reason)
+        except TransientError as exc:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(exc))
+        right = rights_pb2.Right(
+            nik=request.nik, product=request.product, issue=request.issue, holder=holder, fence=fence
+        )
+        return rights_pb2.ClaimResponse(granted=granted, right=right, reason=reason)
+
+    async def Return(self, request: rights_pb2.ReturnRequest, context: Any) -> rights_pb2.ReturnResponse:
+        try:
+            returned, reason = await self._writer.call(self._return, request)
+        except PeerProtocolError as exc:
+            return rights_pb2.ReturnResponse(reason=exc.reason)
+        except TransientError as exc:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(exc))
+        return rights_pb2.ReturnResponse(returned=returned, reason=reason)
+
+    def _claim(self, request: rights_pb2.ClaimRequest) -> tuple[bool, str, int, str]:
+        now_ms = _now_ms()
+        self._check(request, now_ms)
+        return self._store.claim_right(request.nik, request.product, request.issue, request.node, now_ms=now_ms)
+
+    def _return(self, request: rights_pb2.ReturnRequest) -> tuple[bool, str]:
+        now_ms = _now_ms()
+        self._check(request, now_ms)
+        if request.fence >= 1 << 62:
+            raise PeerProtocolError("invalid_fence")
+        return self._store.return_right(
+            request.nik, request.product, request.issue, request.node, fence=request.fence, now_ms=now_ms
+        )
+
+    def _check(self, request: rights_pb2.ClaimRequest | rights_pb2.ReturnRequest, now_ms: int) -> None:
+        """Raises PeerProtocolError unless the node asked this just now, within the bounds of what can be asked."""
+        if request.node == HUB_NODE:
+            raise PeerProtocolError("unknown_node")
+        public_key = self._store.public_key_of(request.node, request.key_id)
+        if not verify(public_key, request.signature, CLAIM_PREFIX + signed_part(request)):
+            raise PeerProtocolError("bad_signature")
+        if abs(request.clock_ms - now_ms) > CLAIM_AGE_MS_MAX:
+            raise PeerProtocolError("clock")
+        if not 0 < request.nik <= NIK_MAX:
+            raise PeerProtocolError("invalid_nik")
+        if not request.product or len(request.product) > PRODUCT_CHARS_MAX or request.issue == 0:
+            raise PeerProtocolError("invalid_product")
+
+
+class EnrolmentService(enrolment_pb2_grpc.EnrolmentServicer):
+    """A token and the proof of a key, for a place in the registry."""
+
+    def __init__(self, store: RpcStore, writer: WriterThread, nats_url: str) -> None:
+        self._store = store
+        self._writer = writer
+        self._nats_url = nats_url
+
+    async def Enrol(self, request: enrolment_pb2.EnrolRequest, context: Any) -> enrolment_pb2.EnrolResponse:
+        proof = ENROL_PREFIX + request.token.encode()
+        if not verify(request.public_key, request.proof, proof):
+            return enrolment_pb2.EnrolResponse(reason="bad_proof")
+        try:
+            node = check_node(request.node)
+            accepted, reason = await self._writer.call(
+                self._store.redeem, node, request.token, request.public_key, now_ms=_now_ms()
+            )
+        except InvalidInputError:
+            return enrolment_pb2.EnrolResponse(reason="wrong_node")
+        except TransientError as exc:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(exc))
+        _log.info("node.enrolled" if accepted else "enrolment.refused", node=node, reason=reason)
+        return enrolment_pb2.EnrolResponse(
+            accepted=accepted, reason=reason, nats_url=self._nats_url if accepted else ""
+        )
+
+
+class GrpcIngest:
+    """The server with all services; `start` makes it serve, `stop` ends it within `STOP_GRACE_S`."""
+
+    def __init__(
+        self, store: RpcStore, writer: WriterThread, merger: Merger, greetings: Greetings, *, nats_url: str
+    ) -> None:
+        self._server = grpc_server()
+        self._health = health.aio.HealthServicer()
+        self.port = 0
+        sync_pb2_grpc.add_SyncServicer_to_server(SyncService(store, writer, merger, greetings), self._server)
+        rights_pb2_grpc.add_RightsServicer_to_server(RightsService(store, writer), self._server)
+        enrolment_pb2_grpc.add_EnrolmentServicer_to_server(EnrolmentService(store, writer, nats_url), self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen and serve; return the port (a free one for 0).
+
+        Raises:
+            AddressBusyError: another program has it.
+        """
+        self.port = listen(self._server, host, port)
+        await self._server.start()
+        for name in ("", *SERVICES):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        return self.port
+
+    async def stop(self) -> None:
+        """Refuse new calls and end those that run."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(STOP_GRACE_S)
+
+
+def signed_part(request: Message) -> bytes:
+    """What a claim or a return signs: the message without its signature."""
+    copy = type(request)()
+    copy.CopyFrom(request)
+    copy.ClearField("signature")
+    return copy.SerializeToString(deterministic=True)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,318 @@
+"""The merger: frames from every transport, through one bounded queue, into the database in fair batches.
+
+Both ingests offer deliveries; one thread owns the database's writing connection and merges a batch at a time.
+Batches size themselves: an idle hub merges the one frame that came (low latency), a hub that is behind merges
+what has gathered (one commit for thousands of events). Frames wait in *lanes*, one per sender, and a batch takes
+one frame of each lane in turn, so an office that floods waits behind itself only.
+
+Order of duty for a batch: merge, **commit**, then settle each delivery on the transport it came by and announce
+the acks on the other. When the store cannot take frames (disk full, database held by another), nothing is
+acknowledged: every waiting delivery is deferred, and the next try comes after a growing pause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import ParamSpec, Protocol, TypeVar
+
+from hub.merge.store import Arrival, Outcome, StaleWriterError
+from hub.metrics import Metrics
+from sepe.errors import PeerProtocolError, TransientError
+from sepe.wire.v1 import sync_pb2
+from sepe_io.frames import peek_header
+from sepe_io.logs import logger
+
+# About 0.2 s of merging: long enough that a commit's fsync costs little, short enough that acks flow.
+BATCH_EVENTS_MAX = 8_000
+BATCH_FRAMES_MAX = 256
+BATCH_BYTES_MAX = 16 << 20
+# What waits: a few batches. Above it gRPC stops reading and NATS stops fetching.
+QUEUE_FRAMES_MAX = 1_024
+QUEUE_BYTES_MAX = 48 << 20
+LANE_FRAMES_MAX = 64
+# Cases are brought up to date once the hub has been idle so long, and under constant load this seldom.
+IDLE_S = 0.2
+PROJECT_EVERY_S = 30.0
+PAUSE_S_MIN = 0.5
+PAUSE_S_MAX = 8.0
+STALE_TRIES_MAX = 5
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_log = logger("hub.ingest")
+
+
+class MergeStore(Protocol):
+    """What the merger needs of the hub's storage; `hub.merge.store.HubStore` is one."""
+
+    def merge(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+        """Commit a batch. Raises TransientError when nothing of it could be stored."""
+
+    def project(self) -> int:
+        """Bring the cases up to date."""
+
+
+class Delivery(Protocol):
+    """One frame and the way back to whoever sent it. Called on the event loop; must not block or raise."""
+
+    @property
+    def arrival(self) -> Arrival:
+        """The frame."""
+
+    def settled(self, outcome: Outcome) -> None:
+        """It is committed, or refused for good."""
+
+    def deferred(self, ack: sync_pb2.Ack | None, retry_after_ms: int) -> None:
+        """The hub cannot take it now; ``ack`` says so to the sender when the frame names one."""
+
+
+class WriterThread:
+    """The one thread that uses the database's writing connection."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hub-writer")
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``function`` after what was asked for before it."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: function(*args, **kwargs))
+
+    def close(self) -> None:
+        """Wait for the call that runs and drop those that wait."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What one sender has waiting."""
+
+    name: str
+    waiting: deque[tuple[Delivery, int]] = field(default_factory=deque)
+
+
+class Merger:
+    """See the module. ``announce`` gets the acks of each batch for the transports that broadcast them.
+
+    Attributes:
+        trouble: why nothing can be stored now; ``""`` while all is well.
+    """
+
+    def __init__(self, store: MergeStore, writer: WriterThread, metrics: Metrics) -> None:
+        self._store = store
+        self._writer = writer
+        self._metrics = metrics
+        self._lanes: dict[str, _Lane] = {}
+        self._turn: deque[_Lane] = deque()
+        self._frames = 0
+        self._bytes = 0
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Condition()
+        self._unprojected = False
+        self._projected_at = time.monotonic()
+        self.announce: Callable[[list[sync_pb2.Ack]], None] = lambda acks: None
+        self.trouble = ""
+
+    @property
+    def waiting_frames(self) -> int:
+        return self._frames
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._bytes
+
+    def offer(self, lane: str, delivery: Delivery) -> None:
+        """Take a delivery in. Wait for `room` first: what is offered is kept, however much it is.
+
+        Args:
+            lane: the sender as the transport knows it (a subject, a stream), never what the frame claims:
+                else anybody could fill another's lane.
+        """
+        found = self._lanes.get(lane)
+        if found is None:
+            found = self._lanes[lane] = _Lane(lane)
+            self._turn.append(found)
+        found.waiting.append((delivery, _events_of(delivery.arrival.data)))
+        self._count(1, len(delivery.arrival.data))
+        self._arrived.set()
+
+    async def room(self, lane: str = "") -> None:
+        """Returns when the queue, and the lane if named, can take more."""
+        if self._has_room(lane):
+            return
+        async with self._room:
+            await self._room.wait_for(lambda: self._has_room(lane))
+
+    async def run(self) -> None:
+        """Merge until cancelled. Cancelling between two batches leaves what waits without an ack."""
+        pause_s = PAUSE_S_MIN
+        while True:
+            await self._wait()
+            batch = self._take()
+            if not batch:
+                continue
+            outcomes = await self._merge(batch)
+            if outcomes is None:
+                await self._defer(batch, pause_s)
+                pause_s = min(pause_s * 2, PAUSE_S_MAX)
+                continue
+            pause_s = PAUSE_S_MIN
+            self._settle(batch, outcomes)
+            await self._tell_room()
+
+    async def _wait(self) -> None:
+        """Returns when something waits; uses the idle time to bring the cases up to date."""
+        if self._frames:
+            if self._unprojected and time.monotonic() - self._projected_at > PROJECT_EVERY_S:
+                await self._project()
+            return
+        self._arrived.clear()
+        if self._unprojected:
+            try:
+                await asyncio.wait_for(self._arrived.wait(), IDLE_S)
+            except TimeoutError:
+                await self._project()
+            return
+        await self._arrived.wait()
+
+    async def _project(self) -> None:
+        self._projected_at = time.monotonic()
+        try:
+            await self._writer.call(self._store.project)
+            self._unprojected = False
+        except TransientError as exc:
+            # The marks stay in the database; readers project too, and so does the next idle moment.
+            _log.warning("projection.deferred", reason=str(exc))
+        except Exception as exc:
+            self._unprojected = False
+            _log.error("projection.failed", error=type(exc).__name__, exc_info=exc)
+
+    def _take(self) -> list[Delivery]:
+        """The next batch: one frame of each lane in turn, up to the limits."""
+        batch: list[Delivery] = []
+        events = size = 0
+        while (
+            self._turn and events < BATCH_EVENTS_MAX and size < BATCH_BYTES_MAX and len(batch) < BATCH_FRAMES_MAX
+        ):
+            lane = self._turn.popleft()
+            delivery, count = lane.waiting.popleft()
+            batch.append(delivery)
+            events += count
+            size += len(delivery.arrival.data)
+            if lane.waiting:
+                self._turn.append(lane)
+            else:
+                del self._lanes[lane.name]
+        self._count(-len(batch), -size)
+        return batch
+
+    async def _merge(self, batch: Sequence[Delivery]) -> list[Outcome] | None:
+        """The outcomes, committed; ``None`` when nothing could be stored."""
+        arrivals = [delivery.arrival for delivery in batch]
+        for _ in range(STALE_TRIES_MAX):
+            began = time.monotonic()
+            try:
+                outcomes = await self._writer.call(self._store.merge, arrivals)
+            except StaleWriterError:
+                continue  # Another worker was faster; what it merged are duplicates now.
+            except TransientError as exc:
+                self._troubled(str(exc))
+                return None
+            except Exception as exc:
+                # The store isolates poison by itself, so this is damage or our own mistake. Without an ack
+                # nothing is lost: the offices keep what they sent.
+                self._troubled(f"{type(exc).__name__}: {exc}", exc)
+                return None
+            self._recovered()
+            self._metrics.merged(arrivals, outcomes, time.monotonic() - began)
+            self._unprojected = self._unprojected or any(outcome.events_merged for outcome in outcomes)
+            return outcomes
+        self._troubled("other workers keep moving the watermarks")
+        return None
+
+    def _settle(self, batch: Sequence[Delivery], outcomes: Sequence[Outcome]) -> None:
+        for delivery, outcome in zip(batch, outcomes, strict=True):
+            delivery.settled(outcome)
+        self.announce(coalesced([outcome.ack for outcome in outcomes if outcome.ack is not None]))
+
+    async def _defer(self, batch: list[Delivery], pause_s: float) -> None:
+        """Answer "later" to the batch and to all that waits, then pause."""
+        while batch:
+            for delivery in batch:
+                # Spread over twice the pause: thousands of offices must not all come back in one moment.
+                retry_after_ms = int(pause_s * 1000 * random.uniform(1, 2))
+                delivery.deferred(later(delivery.arrival, retry_after_ms, self.trouble), retry_after_ms)
+            self._metrics.deferred(len(batch))
+            batch = self._take()
+        await self._tell_room()
+        await asyncio.sleep(pause_s)
+
+    def _troubled(self, trouble: str, exc: Exception | None = None) -> None:
+        if trouble != self.trouble:
+            _log.error("storage.troubled", trouble=trouble, exc_info=exc)
+        self.trouble = trouble
+
+    def _recovered(self) -> None:
+        if self.trouble:
+            _log.info("storage.recovered")
+        self.trouble = ""
+
+    def _count(self, frames: int, size: int) -> None:
+        self._frames += frames
+        self._bytes += size
+        self._metrics.queue(self._frames, self._bytes)
+
+    def _has_room(self, lane: str) -> bool:
+        if self._frames >= QUEUE_FRAMES_MAX or self._bytes >= QUEUE_BYTES_MAX:
+            return False
+        found = self._lanes.get(lane) if lane else None
+        return found is None or len(found.waiting) < LANE_FRAMES_MAX
+
+    async def _tell_room(self) -> None:
+        async with self._room:
+            self._room.notify_all()
+
+
+def coalesced(acks: Sequence[sync_pb2.Ack]) -> list[sync_pb2.Ack]:
+    """The acks without those that a later one of the same epoch makes superfluous; order is kept."""
+    result: list[sync_pb2.Ack] = []
+    last: dict[tuple[str, bytes], int] = {}
+    for ack in acks:
+        key = (ack.node, ack.epoch)
+        at = last.get(key)
+        if at is not None and result[at].verdict == ack.verdict == sync_pb2.VERDICT_DURABLE:
+            result[at] = ack
+        else:
+            last[key] = len(result)
+            result.append(ack)
+    return result
+
+
+def later(arrival: Arrival, retry_after_ms: int, reason: str = "") -> sync_pb2.Ack | None:
+    """The ack that asks for patience; ``None`` when the frame names nobody that may be answered."""
+    try:
+        header = peek_header(arrival.data)
+    except PeerProtocolError:
+        return None
+    if arrival.sender is not None and header.node != arrival.sender:
+        return None
+    return sync_pb2.Ack(
+        node=header.node,
+        epoch=header.epoch,
+        verdict=sync_pb2.VERDICT_LATER,
+        reason=reason[:80],
+        retry_after_ms=retry_after_ms,
+        hub_ms=max(arrival.received_ms, 0),
+    )
+
+
+def _events_of(data: bytes) -> int:
+    try:
+        return peek_header(data).count
+    except PeerProtocolError:
+        return 1

@@ -1,0 +1,312 @@
+"""Frames and greetings over NATS JetStream.
+
+One connection at a time, used until it breaks, then another (see `sepe_io.channel`). On each: the stream and the
+consumers are made as they should be, one pull loop per partition keeps one request open at the broker, greetings
+are answered, acks are published. A delivery is acknowledged to the broker only when the merger settled it, which
+is after the database's commit.
+
+A pull request asks for a heartbeat: silence then means that the broker, the consumer or the line is gone, and the
+pipe is looked at instead of waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import nats.errors
+from google.protobuf.message import DecodeError
+from nats.aio.client import Client as NatsClient
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from hub.ingest.greetings import Greetings
+from hub.ingest.merger import Merger
+from hub.ingest.pipe import Activity, Pipe
+from hub.merge.store import Arrival, Outcome
+from hub.metrics import Metrics
+from sepe import subjects
+from sepe.errors import TransientError
+from sepe.ids import PARTITIONS
+from sepe.wire.v1 import sync_pb2
+from sepe_io.channel import close_nats, connect_nats
+from sepe_io.logs import logger
+
+PULL_FRAMES = 32
+PULL_EXPIRES_S = 30
+HEARTBEAT_S = 4
+# Two heartbeats missed.
+SILENCE_S = 9.0
+WATCH_EVERY_S = 5.0
+BACKOFF_S_MIN = 0.1
+BACKOFF_S_MAX = 3.0
+ACKS_WAITING_MAX = 100_000
+
+# What the broker says of a pull request that simply ended; anything else means: look at the pipe.
+_ENDED = frozenset({"404", "408"})
+_HEARTBEAT = "100"
+_ADVISORIES = (
+    f"$JS.EVENT.ADVISORY.STREAM.DELETED.{subjects.STREAM}",
+    f"$JS.EVENT.ADVISORY.CONSUMER.DELETED.{subjects.STREAM}.*",
+)
+
+_log = logger("hub.nats")
+
+
+@dataclass(slots=True, eq=False)
+class _Delivery:
+    """One frame from the stream."""
+
+    session: _Session
+    activity: Activity
+    reply: str
+    arrival: Arrival
+
+    def settled(self, outcome: Outcome) -> None:
+        self.activity.unsettled -= 1
+        self.session.publish(self.reply, b"+ACK")
+
+    def deferred(self, ack: sync_pb2.Ack | None, retry_after_ms: int) -> None:
+        self.activity.unsettled -= 1
+        self.session.publish(self.reply, b'-NAK {"delay": %d}' % (retry_after_ms * 1_000_000))
+        if ack is not None:
+            self.session.publish(subjects.ack(ack.node), ack.SerializeToString())
+
+
+class NatsIngest:
+    """See the module.
+
+    Attributes:
+        connected: whether NATS is there and the pipe was found, or made, in order.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        merger: Merger,
+        greetings: Greetings,
+        metrics: Metrics,
+        *,
+        partitions: Iterable[int] = range(PARTITIONS),
+        name: str = "sepe-hub",
+    ) -> None:
+        self.url = url
+        self.merger = merger
+        self.greetings = greetings
+        self.metrics = metrics
+        self.partitions = tuple(partitions)
+        self.ready = asyncio.Event()
+        self._name = name
+        self._session: _Session | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._session is not None and self.ready.is_set()
+
+    def announce(self, acks: list[sync_pb2.Ack]) -> None:
+        """Publish acks to their nodes; without a connection they are dropped, a greeting tells the same later."""
+        if self._session is not None:
+            for ack in acks:
+                self._session.publish(subjects.ack(ack.node), ack.SerializeToString())
+
+    async def run(self) -> None:
+        """Serve until cancelled, over one connection after the other."""
+        backoff_s = BACKOFF_S_MIN
+        while True:
+            try:
+                client = await connect_nats(
+                    self.url, name=self._name, on_error=self._complain, on_down=lambda: None
+                )
+            except TransientError as exc:
+                if backoff_s == BACKOFF_S_MIN:
+                    _log.warning("nats.unreachable", reason=str(exc))
+                await asyncio.sleep(backoff_s * random.uniform(0.5, 1))
+                backoff_s = min(backoff_s * 2, BACKOFF_S_MAX)
+                continue
+            backoff_s = BACKOFF_S_MIN
+            session = self._session = _Session(self, client)
+            try:
+                _log.info("nats.connected")
+                await session.serve()
+            except TransientError as exc:
+                _log.warning("nats.lost", reason=str(exc))
+            finally:
+                self._session = None
+                self.ready.clear()
+                self.metrics.nats_connected.set(0)
+                await close_nats(client)
+            await asyncio.sleep(BACKOFF_S_MIN)
+
+    @staticmethod
+    def _complain(exc: Exception) -> None:
+        # A refused permission looks like a time-out to whoever publishes; here is the only place that hears it.
+        _log.error("nats.complained", error=str(exc))
+
+
+class _Session:
+    """What happens on one connection."""
+
+    def __init__(self, ingest: NatsIngest, client: NatsClient) -> None:
+        self.ingest = ingest
+        self.client = client
+        self.activity = {partition: Activity() for partition in ingest.partitions}
+        self.pipe = Pipe(client, self.activity)
+        self._suspect = asyncio.Event()
+        self._outgoing: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(ACKS_WAITING_MAX)
+        self._greetings: set[asyncio.Task[None]] = set()
+
+    def publish(self, subject: str, data: bytes) -> None:
+        """Queue a message; dropped on a dead connection, because every ack can be had again."""
+        if self.client.is_connected:
+            with suppress(asyncio.QueueFull):
+                self._outgoing.put_nowait((subject, data))
+
+    async def serve(self) -> None:
+        """Serve until the connection is lost.
+
+        Raises:
+            TransientError: it is lost, or what must be done on it failed.
+        """
+        try:
+            await self._until_ensured()
+            for subject in _ADVISORIES:
+                await self.client.subscribe(subject, cb=self._on_advisory)
+            await self.client.subscribe(subjects.HELLO_ALL, queue="hub", cb=self._on_greeting)
+            await self.client.flush(5)
+            self.ingest.ready.set()
+            self.ingest.metrics.nats_connected.set(1)
+            await _first_of(
+                self._watch(), self._send(), *(self._pull(partition) for partition in self.ingest.partitions)
+            )
+        except (nats.errors.Error, OSError, TimeoutError) as exc:
+            raise TransientError(f"{type(exc).__name__} {exc}") from exc
+        finally:
+            for task in self._greetings:
+                task.cancel()
+
+    async def _until_ensured(self) -> None:
+        """JetStream may need a moment after the broker's start."""
+        while True:
+            try:
+                return await self.pipe.ensure()
+            except TransientError as exc:
+                _log.warning("pipe.unready", reason=str(exc))
+                self._check_connected()
+                await asyncio.sleep(0.5)
+
+    async def _watch(self) -> None:
+        """Look at the connection each second, at the pipe every few seconds and whenever it is suspect."""
+        looked_at = time.monotonic()
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._suspect.wait(), 1.0)
+            self._check_connected()
+            if not self._suspect.is_set() and time.monotonic() - looked_at < WATCH_EVERY_S:
+                continue
+            self._suspect.clear()
+            before = self.pipe.remade
+            try:
+                await self.pipe.ensure()
+            except TransientError as exc:
+                _log.warning("pipe.unready", reason=str(exc))
+                await asyncio.sleep(0.5)
+                self._suspect.set()
+            self.ingest.metrics.consumers_remade.inc(self.pipe.remade - before)
+            looked_at = time.monotonic()
+
+    def _check_connected(self) -> None:
+        if not self.client.is_connected:
+            raise TransientError("the connection is gone")
+
+    async def _pull(self, partition: int) -> None:
+        """Keep one request for frames open, as long as the merger has room."""
+        inbox = self.client.new_inbox()
+        # No limit of its own: what comes was asked for, and a dropped frame would wait for ACK_WAIT_S.
+        subscription = await self.client.subscribe(f"{inbox}.*", pending_msgs_limit=0, pending_bytes_limit=0)
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{subjects.STREAM}.{subjects.consumer(partition)}"
+        request = json.dumps(
+            {
+                "batch": PULL_FRAMES,
+                "expires": PULL_EXPIRES_S * 1_000_000_000,
+                "idle_heartbeat": HEARTBEAT_S * 1_000_000_000,
+            }
+        ).encode()
+        number = 0
+        while True:
+            await self.ingest.merger.room()
+            number += 1
+            reply = f"{inbox}.{number}"
+            await self.client.publish(subject, request, reply=reply)
+            if not await self._receive(partition, subscription, reply):
+                self._suspect.set()
+                await asyncio.sleep(0.25)
+
+    async def _receive(self, partition: int, subscription: Subscription, reply: str) -> bool:
+        """Take what one request brings; whether it ended as it should."""
+        activity = self.activity[partition]
+        for_us = 0
+        while for_us < PULL_FRAMES:
+            try:
+                message = await subscription.next_msg(timeout=SILENCE_S)
+            except nats.errors.TimeoutError:
+                return False
+            status = (message.headers or {}).get("Status", "") if not message.data else ""
+            if not status:
+                for_us += 1
+                activity.heard_at = time.monotonic()
+                activity.unsettled += 1
+                self.ingest.merger.offer(message.subject, self._delivery(activity, message))
+            elif message.subject == reply and status != _HEARTBEAT:
+                return status in _ENDED
+        return True
+
+    def _delivery(self, activity: Activity, message: Msg) -> _Delivery:
+        # The subject's last part names the sender: the broker's permissions will vouch for it, and until then it
+        # already keeps a frame from travelling under another office's quota.
+        sender = message.subject.rpartition(".")[2]
+        arrival = Arrival(message.data, "nats", time.time_ns() // 1_000_000, sender)
+        return _Delivery(self, activity, message.reply, arrival)
+
+    async def _send(self) -> None:
+        while True:
+            subject, data = await self._outgoing.get()
+            await self.client.publish(subject, data)
+
+    async def _on_advisory(self, message: Msg) -> None:
+        self._suspect.set()
+
+    async def _on_greeting(self, message: Msg) -> None:
+        if message.reply:
+            task = asyncio.create_task(self._greet(message))
+            self._greetings.add(task)
+            task.add_done_callback(self._greetings.discard)
+
+    async def _greet(self, message: Msg) -> None:
+        try:
+            signed = sync_pb2.SignedHello.FromString(message.data)
+        except DecodeError:
+            signed = sync_pb2.SignedHello()
+        ack = await self.ingest.greetings.answer(signed, via="nats")
+        self.publish(message.reply, ack.SerializeToString())
+
+
+async def _first_of(*work: Coroutine[Any, Any, None]) -> None:
+    """Run all until one ends, which only an error or a cancellation makes them; pass it on."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if task.cancelled():
+                # nats-py cancels the waiting calls of a connection that it closes.
+                raise TransientError("the connection was closed")
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

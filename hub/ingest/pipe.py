@@ -1,0 +1,172 @@
+"""The JetStream pipe: the stream and its consumers as they must be, made again whenever they are not.
+
+A pipe, never the record. Whatever somebody or something does to it (purge, delete, an empty broker in place of the
+old one, a consumer that delivers nothing though it has something), the answer is the same: make it again as it
+should be, and let the offices send again what the hub has not acknowledged.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client as NatsClient
+from nats.js import JetStreamContext
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    ConsumerInfo,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+
+from sepe import subjects
+from sepe.errors import TransientError
+from sepe_io.channel import MESSAGE_BYTES_MAX
+from sepe_io.logs import logger
+
+# Old frames make room for new ones, per office: it holds its own events until the hub has them, so what falls
+# out here is sent again after the hub's answer "gap". A full office never stands in another's way.
+FRAMES_PER_NODE_MAX = 64
+AGE_S_MAX = 7 * 24 * 3600.0
+ACK_WAIT_S = 60.0
+ACK_PENDING_MAX = 256
+API_TIMEOUT_S = 5.0
+# A consumer that has frames for us, an open request of ours, and delivers nothing for so long, is stuck.
+STUCK_S = 15.0
+
+_log = logger("hub.pipe")
+
+
+@dataclass(slots=True)
+class Activity:
+    """What the ingest knows of one partition: how many frames are unsettled, when one came last."""
+
+    unsettled: int = 0
+    heard_at: float = field(default_factory=time.monotonic)
+
+
+class Pipe:
+    """The stream and the consumers of some partitions, over one connection."""
+
+    def __init__(self, client: NatsClient, activity: dict[int, Activity]) -> None:
+        self._js: JetStreamContext = client.jetstream(timeout=API_TIMEOUT_S)
+        self._activity = activity
+        self._marks: dict[int, tuple[int, int]] = {}
+        self._resumed: set[int] = set()
+        self.remade = 0
+
+    async def ensure(self) -> None:
+        """Make the stream and the consumers what they should be.
+
+        Raises:
+            TransientError: the broker does not answer, or JetStream refuses (no quorum, disk full).
+        """
+        try:
+            await self._ensure_stream()
+            for partition in self._activity:
+                await self._ensure_consumer(partition)
+        except (nats.errors.Error, OSError, TimeoutError) as exc:
+            raise TransientError(f"JetStream: {type(exc).__name__} {exc}") from exc
+
+    async def _ensure_stream(self) -> None:
+        wanted = stream_config()
+        try:
+            info = await self._js.stream_info(subjects.STREAM)
+        except nats.js.errors.NotFoundError:
+            await self._js.add_stream(wanted)
+            self._marks.clear()
+            _log.warning("stream.made")
+            return
+        found = info.config
+        names = ("subjects", "discard", "max_age", "max_msgs_per_subject", "max_msg_size")
+        if any(getattr(found, name) != getattr(wanted, name) for name in names):
+            await self._js.update_stream(found.evolve(**{name: getattr(wanted, name) for name in names}))
+            _log.warning("stream.corrected")
+
+    async def _ensure_consumer(self, partition: int) -> None:
+        wanted = consumer_config(partition)
+        try:
+            info = await self._js.consumer_info(subjects.STREAM, subjects.consumer(partition))
+        except nats.js.errors.NotFoundError:
+            await self._js.add_consumer(subjects.STREAM, wanted)
+            self.remade += 1
+            _log.info("consumer.made", partition=partition)
+        else:
+            found = info.config
+            names = ("ack_policy", "ack_wait", "max_ack_pending", "filter_subject")
+            if (
+                any(getattr(found, name) != getattr(wanted, name) for name in names)
+                or (found.max_deliver or -1) > 0
+            ):
+                await self._remake(partition, info, "corrected")
+            elif partition not in self._resumed and info.num_ack_pending:
+                # Handed out before we came, to a hub that was killed; they would come again after ACK_WAIT_S.
+                await self._remake(partition, info, "resumed")
+            elif self._is_stuck(partition, info):
+                await self._remake(partition, info, "stuck")
+        self._resumed.add(partition)
+
+    def _is_stuck(self, partition: int, info: ConsumerInfo) -> bool:
+        """Whether it owes us frames, and has delivered nothing to anybody since the last look."""
+        activity = self._activity[partition]
+        mark = (
+            info.delivered.consumer_seq if info.delivered else 0,
+            info.ack_floor.stream_seq if info.ack_floor else 0,
+        )
+        moved = self._marks.get(partition) != mark
+        self._marks[partition] = mark
+        owes = bool(info.num_pending or info.num_ack_pending)
+        silent = time.monotonic() - activity.heard_at > STUCK_S
+        return owes and silent and not moved and activity.unsettled == 0
+
+    async def _remake(self, partition: int, info: ConsumerInfo, reason: str) -> None:
+        """Delete a consumer and make it again where it stood: what was not acknowledged is delivered at once."""
+        name = subjects.consumer(partition)
+        floor = info.ack_floor.stream_seq if info.ack_floor else 0
+        await self._js.delete_consumer(subjects.STREAM, name)
+        config = consumer_config(partition)
+        if floor:
+            config = config.evolve(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=floor + 1)
+        await self._js.add_consumer(subjects.STREAM, config)
+        self._marks.pop(partition, None)
+        self._activity[partition].heard_at = time.monotonic()
+        self.remade += 1
+        _log.info("consumer.remade", partition=partition, reason=reason)
+
+
+def stream_config() -> StreamConfig:
+    """The stream as it should be."""
+    return StreamConfig(
+        name=subjects.STREAM,
+        description="Frames from the offices on their way to the hub; a pipe, not the record",
+        subjects=[subjects.UP_ALL],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.OLD,
+        max_age=AGE_S_MAX,
+        max_msgs_per_subject=FRAMES_PER_NODE_MAX,
+        max_msg_size=MESSAGE_BYTES_MAX,
+        # The shortest that JetStream takes: nobody sends message ids, the hub knows its duplicates for ever.
+        duplicate_window=1.0,
+        num_replicas=1,
+    )
+
+
+def consumer_config(partition: int) -> ConsumerConfig:
+    """One partition's consumer as it should be. Deliveries are unlimited: a hub that is down for a day must not
+    burn them up."""
+    return ConsumerConfig(
+        durable_name=subjects.consumer(partition),
+        filter_subject=subjects.up_partition(partition),
+        deliver_policy=DeliverPolicy.ALL,
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ACK_WAIT_S,
+        max_deliver=-1,
+        max_ack_pending=ACK_PENDING_MAX,
+    )
