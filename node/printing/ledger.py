@@ -8,75 +8,23 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from node.printing import spool
+from node.printing.job import BLANK_PRODUCTS, Job, NewJob
 from node.printing.rights import HOME_FENCE, is_home
 from node.printing.spool import Blank, Fact, JobState
 from node.storage.schema import JOB_IS_OPEN
 from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError
 from sepe.events import Draft, Kind, draft
-from sepe.products import PRODUCTS
 from sepe.wire.v1 import event_pb2
 
 JOB_NAME_BYTES = 12
-BLANK_PRODUCTS = tuple(product.code for product in PRODUCTS.values() if product.needs_blank)
 _BLANK_STATE = {Blank.BACK: "at_hand", Blank.PRINTED: "printed", Blank.SPOILED: "spoiled"}
 _COLUMNS = (
     "id, name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, due_day, wanted, announced, "
     "override, serial, printer, reason, operator"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A wish to print. ``seq``: of the recording in the current epoch; ``due_day``: ISO date."""
-
-    nik: int
-    product: str
-    issue: int
-    state: JobState
-    seq: int
-    due_day: str
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One row of the ledger.
-
-    Attributes:
-        id: short, for people at this machine; ``name`` is what printers and the centre know.
-        fence: of the right to print; ``None`` while there is no right.
-        announced: the last ``CardState`` that was written to the outbox for this attempt, 0 before.
-        override: why a supervisor printed without the right; ``""`` when nobody did.
-        reason: why the job is where it is, as shown to the operator.
-    """
-
-    id: int
-    name: str
-    nik: int
-    product: str
-    issue: int
-    state: JobState
-    fence: int | None
-    epoch: int
-    seq: int
-    created_ms: int
-    changed_ms: int
-    due_day: str
-    is_wanted: bool
-    announced: int
-    override: str
-    serial: str
-    printer: str
-    reason: str
-    operator: str
-
-    @property
-    def needs_blank(self) -> bool:
-        return self.product in BLANK_PRODUCTS
 
 
 class Ledger:
@@ -123,7 +71,8 @@ class Ledger:
             cursor = self._store.connection.execute(
                 "INSERT INTO job (name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, "
                 "due_day, override, operator, body) "
-                "SELECT ?, nik, product, issue, 'queued', fence, epoch, seq, ?, ?, due_day, override, operator, body FROM job WHERE id = ?",
+                "SELECT ?, nik, product, issue, 'queued', fence, epoch, seq, ?, ?, due_day, "
+                "override, operator, body FROM job WHERE id = ?",
                 (secrets.token_hex(JOB_NAME_BYTES), now_ms, now_ms, job_id),
             )
             return self.job(int(cursor.lastrowid))
@@ -260,7 +209,8 @@ class Ledger:
                 else:
                     moved += execute(
                         "UPDATE job SET state = 'waiting_blank', reason = 'blangko habis', changed_ms = ? "
-                        f"WHERE state IN ('queued', 'ready') AND {JOB_IS_OPEN} AND product = ? AND serial = '' AND fence IS NOT NULL",
+                        f"WHERE state IN ('queued', 'ready') AND {JOB_IS_OPEN} AND product = ? "
+                        "AND serial = '' AND fence IS NOT NULL",
                         (now_ms, product),
                     ).rowcount
         return moved

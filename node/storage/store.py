@@ -322,7 +322,8 @@ class NodeStore:
         row = self._one(
             "SELECT e.number, e.epoch, e.durable_seq, e.stamp_floor, o.seq, o.chain, o.stamp, c.hub_ms "
             "FROM clock c, (SELECT * FROM epoch ORDER BY number DESC LIMIT 1) e "
-            "LEFT JOIN outbox o ON o.epoch = e.number AND o.seq = (SELECT max(seq) FROM outbox WHERE epoch = e.number)"
+            "LEFT JOIN outbox o ON o.epoch = e.number "
+            "AND o.seq = (SELECT max(seq) FROM outbox WHERE epoch = e.number)"
         )
         if row is None:
             raise StorageDamagedError(f"{DATABASE_NAME} holds no epoch; restore it from a backup")

@@ -1,0 +1,23 @@
+"""The commands of one office machine."""
+
+from typing import Annotated
+
+import typer
+
+from node.cli import record, setup, words
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]}
+)
+
+
+@app.callback()
+def root(
+    lang: Annotated[str | None, typer.Option("--lang", help="id (default) or en; also SEPE_LANG.")] = None,
+) -> None:
+    """One office machine: record, print, and send when there is a line."""
+    words.choose(lang)
+
+
+for part in (setup, record):
+    part.register(app)

@@ -1,0 +1,168 @@
+"""What one recording means at this office: which event, which print job, what to tell the operator. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from node.printing.job import NewJob
+from node.printing.spool import DONE, NO_CARD, JobState
+from sepe.events import Draft, Kind, draft
+from sepe.identity import identity_key
+from sepe.products import PRODUCTS
+from sepe.recording import Recording
+from sepe.wire.v1 import event_pb2
+
+DISPUTED = "identitas berbeda, menunggu keputusan pusat"
+_TEXTS = (
+    "name", "sex", "birth_place", "address", "rt", "rw", "kelurahan", "religion", "marital_status",
+    "occupation",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What this office knows of one resident.
+
+    Attributes:
+        identity: `identity_key` of the first claim made here.
+        is_disputed: claims made here disagree; nothing is printed until the centre decided.
+        known: a serialised ``Recorded`` with the latest given value of every field.
+    """
+
+    claims: int
+    first_ms: int
+    last_ms: int
+    identity: bytes
+    is_disputed: bool
+    known: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An issue that was asked for at this office, as the ledger holds it."""
+
+    product: str
+    issue: int
+    state: JobState
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What is to be committed for one recording.
+
+    Attributes:
+        job: state, issue and due day of a new print job; ``None`` when nothing new is printed.
+        status: ``queued``, ``recorded`` (nothing to print), ``not_yet_due``, ``already_requested`` or ``on_hold``.
+        disputes: this recording is the first to disagree with the claims before it.
+    """
+
+    draft: Draft
+    known: Known
+    job: NewJob | None
+    status: str
+    warnings: tuple[str, ...]
+    disputes: bool
+
+
+def plan(
+    recording: Recording,
+    known: Known | None,
+    wanted: Sequence[Wanted],
+    *,
+    photo_sha256: bytes,
+    now_ms: int,
+    today: date,
+    first_day: date | None,
+) -> Planned:
+    """Decide on one recording.
+
+    Args:
+        wanted: every issue of this resident in the local ledger.
+        first_day: day of the first recording here, for the warning.
+
+    Raises:
+        InvalidInputError: the event would be over the contract's limit.
+    """
+    prints = PRODUCTS[recording.product].prints
+    issue, is_new = issue_of(recording.product, recording.reason, wanted) if prints else (0, False)
+    body = recorded_body(recording, issue, photo_sha256)
+    event = draft(Kind.RECORDED, recording.nik.number, body)
+    identity = identity_key(recording.name, body.birth_date, recording.sex)
+    disagrees = known is not None and identity != known.identity
+    is_disputed = disagrees or (known is not None and known.is_disputed)
+    status, job = "recorded" if not prints else "already_requested", None
+    if prints and is_new:
+        state, status = JobState.QUEUED, "queued"
+        if is_disputed:
+            state, status = JobState.HELD, "on_hold"
+        elif recording.due_date > today:
+            state, status = JobState.WAITING_DUE, "not_yet_due"
+        job = NewJob(
+            recording.nik.number, recording.product, issue, state, 0, recording.due_date.isoformat(),
+            DISPUTED if is_disputed else "",
+        )  # fmt: skip
+    return Planned(
+        event,
+        _known_after(known, body, event.body, identity=identity, is_disputed=is_disputed, now_ms=now_ms),
+        job,
+        status,
+        tuple(_warnings(known, disagrees, status, first_day)),
+        disagrees and known is not None and not known.is_disputed,
+    )
+
+
+def issue_of(product: str, reason: str, wanted: Iterable[Wanted]) -> tuple[int, bool]:
+    """Which issue a recording asks for, and whether a new print job is needed for it.
+
+    A first issue is 1, a reprint the highest known plus one, at least 2. Whoever asks again while his card is
+    still under way gets that one; whoever asks for a first issue that exists gets no second.
+    """
+    live = [one for one in wanted if one.product == product and one.state not in NO_CARD]
+    if reason == "new":
+        return 1, not any(one.issue == 1 for one in live)
+    under_way = [one.issue for one in live if one.state not in DONE and one.issue > 1]
+    if under_way:
+        return max(under_way), False
+    highest = max((one.issue for one in wanted if one.product == product), default=1)
+    # An issue whose every attempt ended without a card is still to be made.
+    if highest > 1 and not any(one.issue == highest for one in live):
+        return highest, True
+    return highest + 1, True
+
+
+def recorded_body(recording: Recording, issue: int, photo_sha256: bytes) -> event_pb2.Recorded:
+    """The recording as the contract writes it."""
+    body = event_pb2.Recorded(
+        birth_date=recording.birth_date.isoformat(),
+        kk="" if recording.kk is None else recording.kk.value,
+        issue=issue,
+        photo_sha256=photo_sha256,
+        **{name: getattr(recording, name) for name in _TEXTS},
+    )
+    if recording.extra:
+        body.extra.update(recording.extra)
+    return body
+
+
+def _known_after(
+    known: Known | None, body: event_pb2.Recorded, data: bytes, *, identity: bytes, is_disputed: bool, now_ms: int
+) -> Known:
+    if known is None:
+        return Known(1, now_ms, now_ms, identity, False, data)
+    merged = event_pb2.Recorded.FromString(known.known)
+    merged.MergeFrom(body)  # Sets what is given and leaves the rest: the latest given value of every field.
+    return Known(
+        known.claims + 1, known.first_ms, now_ms, known.identity, is_disputed,
+        merged.SerializeToString(deterministic=True),
+    )  # fmt: skip
+
+
+def _warnings(known: Known | None, disagrees: bool, status: str, first_day: date | None) -> Iterable[str]:
+    if known is not None and first_day is not None:
+        yield f"NIK ini sudah direkam di sini pada {first_day.isoformat()} ({known.claims} kali)"
+    if disagrees:
+        yield "Nama, tanggal lahir, atau jenis kelamin berbeda dari rekaman sebelumnya; cetakan ditahan"
+    if status == "already_requested":
+        yield "Dokumen ini sudah pernah diminta di sini; tidak dicetak lagi. Untuk cetak ulang isi reason"

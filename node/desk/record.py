@@ -1,0 +1,225 @@
+"""Recording: lines in, one durable transaction per batch, one answer per line.
+
+A line is parsed before the write lock is taken. Then event, projection and print job of all lines of the batch
+commit together; an answer that says ``ok`` is given only after that commit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from node.desk.day import day_of, seen_ms
+from node.desk.lines import InputLine
+from node.desk.photos import take_photo
+from node.desk.plan import DISPUTED, Known, Planned, Wanted, plan
+from node.printing.job import NewJob
+from node.printing.ledger import Ledger
+from node.printing.spool import Fact, JobState, facts_of
+from node.storage.store import NodeStore
+from sepe.errors import InvalidInputError, SepeError, TransientError
+from sepe.nik import Nik
+from sepe.recording import Recording, parse_line, parse_recording
+from sepe.region import RegionTable
+
+REFUSED = "refused"
+NOT_STORED = "not_stored"
+
+
+@dataclass(frozen=True, slots=True)
+class LineResult:
+    """The answer to one line; `to_json` is what ``node record`` prints."""
+
+    line: int
+    ok: bool
+    event: str | None
+    nik: str | None
+    status: str
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+
+    def to_json(self) -> str:
+        return json.dumps(
+            {
+                "line": self.line, "ok": self.ok, "event": self.event, "nik": self.nik, "status": self.status,
+                "warnings": self.warnings, "error": self.error,
+            },
+            ensure_ascii=False,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    line: int
+    recording: Recording
+    warnings: tuple[str, ...]
+    photo_sha256: bytes
+
+
+class Desk:
+    """The recording desk of one office machine.
+
+    Args:
+        regions: for warnings on region codes; ``None`` leaves them out.
+        photo_base: what a relative photo path in a line is relative to.
+    """
+
+    def __init__(self, store: NodeStore, *, regions: RegionTable | None, photo_base: Path) -> None:
+        self._store = store
+        self._ledger = Ledger(store)
+        self._regions = regions
+        self._photo_base = photo_base
+
+    def record(self, lines: Sequence[InputLine], now_ms: int) -> list[LineResult]:
+        """Record a batch in one transaction; the answers are in the order of the lines.
+
+        A line that cannot be accepted is refused by itself. When the commit fails, every line of the batch is
+        answered with that error and nothing of the batch is stored.
+        """
+        clock = self._store.clock()
+        believed_ms = seen_ms(now_ms, hub_ms=clock.hub_ms, last_stamp=clock.last_stamp)
+        today = day_of(believed_ms, self._store.node)
+        answers: dict[int, LineResult] = {}
+        parsed: list[_Parsed] = []
+        for line in lines:
+            try:
+                parsed.append(self._parse(line, today))
+            except SepeError as exc:
+                answers[line.number] = refused(line, exc)
+        if parsed:
+            try:
+                with self._store.transaction():
+                    answers.update(self._commit(parsed, now_ms, today))
+            except SepeError as exc:
+                answers.update({one.line: _not_stored(one, exc) for one in parsed})
+        return [answers[line.number] for line in lines]
+
+    def _parse(self, line: InputLine, today: date) -> _Parsed:
+        recording, warnings = parse_recording(parse_line(line.data), today=today, regions=self._regions)
+        photo = b""
+        if recording.photo:
+            photo = take_photo(self._photo_base / recording.photo, self._store.folder)
+        return _Parsed(line.number, recording, warnings, photo)
+
+    def _commit(self, parsed: list[_Parsed], now_ms: int, today: date) -> Iterable[tuple[int, LineResult]]:
+        residents = _Residents(self._store)
+        answers: list[tuple[int, LineResult]] = []
+        accepted: list[tuple[_Parsed, Planned]] = []
+        for one in parsed:
+            nik = one.recording.nik.number
+            known, wanted = residents.of(nik)
+            try:
+                planned = plan(
+                    one.recording, known, wanted, photo_sha256=one.photo_sha256, now_ms=now_ms, today=today,
+                    first_day=None if known is None else day_of(known.first_ms, self._store.node),
+                )  # fmt: skip
+            except InvalidInputError as exc:
+                answers.append((one.line, _not_stored(one, exc)))
+                continue
+            if planned.disputes:
+                self._hold(nik, now_ms)
+            residents.put(nik, planned)
+            accepted.append((one, planned))
+        events = self._store.append([planned.draft for _, planned in accepted], now_ms)
+        residents.save()
+        jobs = [
+            residents.held_back(replace(planned.job, seq=event.seq))
+            for (_, planned), event in zip(accepted, events, strict=True)
+            if planned.job is not None
+        ]
+        self._ledger.add(jobs, self._store.epoch_number, now_ms)
+        tally(self._store, today, [(one.recording.product, planned.status) for one, planned in accepted])
+        for (one, planned), event in zip(accepted, events, strict=True):
+            warnings = planned.warnings + one.warnings
+            nik_text = one.recording.nik.value
+            answers.append((one.line, LineResult(one.line, True, str(event), nik_text, planned.status, warnings)))
+        return answers
+
+    def _hold(self, nik: int, now_ms: int) -> None:
+        for job in self._ledger.of_resident(nik):
+            if Fact.DISPUTED in facts_of(job.state):
+                self._ledger.settle(job.id, Fact.DISPUTED, now_ms=now_ms, reason=DISPUTED)
+
+
+def record_line(
+    store: NodeStore, line: bytes, *, regions: RegionTable | None, base: Path, now_ms: int
+) -> LineResult:
+    """Record one line in a transaction of its own."""
+    return Desk(store, regions=regions, photo_base=base).record([InputLine(1, line)], now_ms)[0]
+
+
+def refused(line: InputLine, exc: SepeError) -> LineResult:
+    """The answer to a line that was not understood; the NIK is named only when the line has a possible one."""
+    return LineResult(line.number, False, None, _nik_of(line.data), _status(exc), (), str(exc))
+
+
+def tally(store: NodeStore, day: date, recorded: Iterable[tuple[str, str]]) -> None:
+    """Count (product, status) of a day, in the caller's transaction."""
+    store.connection.executemany(
+        "INSERT INTO tally VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (day, product, status) DO UPDATE SET count = count + excluded.count",
+        [(day.isoformat(), *key, count) for key, count in Counter(recorded).items()],
+    )
+
+
+class _Residents:
+    """The residents of one batch: read once, changed in memory, written once."""
+
+    def __init__(self, store: NodeStore) -> None:
+        self._connection = store.connection
+        self._known: dict[int, Known | None] = {}
+        self._wanted: dict[int, list[Wanted]] = {}
+        self._changed: set[int] = set()
+
+    def of(self, nik: int) -> tuple[Known | None, list[Wanted]]:
+        if nik not in self._known:
+            row = self._connection.execute(
+                "SELECT claims, first_ms, last_ms, identity, is_disputed, known FROM resident WHERE nik = ?",
+                (nik,),
+            ).fetchone()
+            self._known[nik] = None if row is None else Known(*row[:4], bool(row[4]), row[5])
+            jobs = self._connection.execute("SELECT product, issue, state FROM job WHERE nik = ?", (nik,))
+            self._wanted[nik] = [Wanted(product, issue, JobState(state)) for product, issue, state in jobs]
+        return self._known[nik], self._wanted[nik]
+
+    def put(self, nik: int, planned: Planned) -> None:
+        self._known[nik] = planned.known
+        self._changed.add(nik)
+        if planned.job is not None:
+            self._wanted[nik].append(Wanted(planned.job.product, planned.job.issue, planned.job.state))
+
+    def held_back(self, job: NewJob) -> NewJob:
+        """The job, held if a later line of the batch disputed its resident."""
+        known = self._known[job.nik]
+        assert known is not None
+        return replace(job, state=JobState.HELD, reason=DISPUTED) if known.is_disputed else job
+
+    def save(self) -> None:
+        rows = []
+        for nik in sorted(self._changed):
+            known = self._known[nik]
+            assert known is not None
+            rows.append(
+                (nik, known.claims, known.first_ms, known.last_ms, known.identity, known.is_disputed, known.known)
+            )
+        self._connection.executemany("INSERT OR REPLACE INTO resident VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def _not_stored(one: _Parsed, exc: SepeError) -> LineResult:
+    return LineResult(one.line, False, None, one.recording.nik.value, _status(exc), (), str(exc))
+
+
+def _status(exc: SepeError) -> str:
+    # Whoever reads the answers may offer a line that was merely not stored again, as it is.
+    return NOT_STORED if isinstance(exc, TransientError) else REFUSED
+
+
+def _nik_of(data: bytes) -> str | None:
+    try:
+        return Nik.parse(parse_line(data).get("nik")).value
+    except InvalidInputError:
+        return None
