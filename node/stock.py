@@ -116,16 +116,7 @@ class Stock:
             )
         return len(names)
 
-    def take_out(
-        self,
-        serials: SerialRange,
-        movement: str,
-        *,
-        now_ms: int,
-        reason: str = "",
-        operator: str = "",
-        other_node: str = "",
-    ) -> int:
+    def take_out(self, serials: SerialRange, movement: str, *, now_ms: int, story: Story = NO_STORY) -> int:
         """Take a range out of stock; ``movement`` is a key of `GONE`.
 
         Raises:

@@ -85,9 +85,7 @@ def make_node(folder: Path, settings: NodeSettings, *, token: str, blanks: int, 
 
             opening = Story(reason="opening")
             for product in ("ktp-el", "kia"):
-                Stock(store).receive(
-                    opening_range(settings.node, product, blanks), reason="opening", now_ms=now_ms
-                )
+                Stock(store).receive(opening_range(settings.node, product, blanks), story=opening, now_ms=now_ms)
     finally:
         store.close()
     save_settings(folder, settings)

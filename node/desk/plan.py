@@ -100,7 +100,7 @@ def plan(
         elif recording.due_date > today:
             state, status = JobState.WAITING_DUE, "not_yet_due"
         job = NewJob(
-            recording.nik.number, recording.product, issue, state, 0, recording.due_date.isoformat(),
+            recording.nik.number, recording.product, issue, state, recording.due_date.isoformat(),
             DISPUTED if is_disputed else "",
         )  # fmt: skip
     return Planned(

@@ -28,6 +28,8 @@ from sepe.region import RegionTable
 
 REFUSED = "refused"
 NOT_STORED = "not_stored"
+# json.dumps would make an encoder for each line.
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,11 @@ class LineResult:
     error: str | None = None
 
     def to_json(self) -> str:
-        return json.dumps(
+        return _encode(
             {
                 "line": self.line, "ok": self.ok, "event": self.event, "nik": self.nik, "status": self.status,
                 "warnings": self.warnings, "error": self.error,
-            },
-            ensure_ascii=False,
+            }
         )  # fmt: skip
 
 
@@ -127,7 +128,7 @@ class Desk:
         events = self._store.append([planned.draft for _, planned in accepted], now_ms)
         residents.save()
         jobs = [
-            residents.held_back(replace(planned.job, seq=event.seq))
+            (residents.held_back(planned.job), event.seq)
             for (_, planned), event in zip(accepted, events, strict=True)
             if planned.job is not None
         ]
@@ -182,8 +183,10 @@ class _Residents:
                 (nik,),
             ).fetchone()
             self._known[nik] = None if row is None else Known(*row[:4], bool(row[4]), row[5])
-            jobs = self._connection.execute("SELECT product, issue, state FROM job WHERE nik = ?", (nik,))
-            self._wanted[nik] = [Wanted(product, issue, JobState(state)) for product, issue, state in jobs]
+            self._wanted[nik] = []
+            if row is not None:  # Who was never recorded here has no job here.
+                jobs = self._connection.execute("SELECT product, issue, state FROM job WHERE nik = ?", (nik,))
+                self._wanted[nik] = [Wanted(product, issue, JobState(state)) for product, issue, state in jobs]
         return self._known[nik], self._wanted[nik]
 
     def put(self, nik: int, planned: Planned) -> None:

@@ -12,13 +12,12 @@ BLANK_PRODUCTS = tuple(product.code for product in PRODUCTS.values() if product.
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A wish to print. ``seq``: of the recording in the current epoch; ``due_day``: ISO date."""
+    """A wish to print. ``due_day``: ISO date, first day on which it may be printed."""
 
     nik: int
     product: str
     issue: int
     state: JobState
-    seq: int
     due_day: str
     reason: str = ""
 

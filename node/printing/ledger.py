@@ -35,15 +35,15 @@ class Ledger:
 
     # What the desk does
 
-    def add(self, jobs: Sequence[NewJob], epoch_number: int, now_ms: int) -> None:
-        """Enter new jobs; call it in the transaction that writes their recordings."""
+    def add(self, jobs: Sequence[tuple[NewJob, int]], epoch_number: int, now_ms: int) -> None:
+        """Enter new jobs, each with the seq of its recording; call it in the transaction that writes these."""
         rows = [
             (
                 secrets.token_hex(JOB_NAME_BYTES), job.nik, job.product, job.issue, str(job.state),
                 HOME_FENCE if is_home(job.nik, self._store.node) else None,
-                epoch_number, job.seq, now_ms, now_ms, job.due_day, job.reason,
+                epoch_number, seq, now_ms, now_ms, job.due_day, job.reason,
             )
-            for job in jobs
+            for job, seq in jobs
         ]  # fmt: skip
         with self._store.transaction():
             self._store.connection.executemany(
