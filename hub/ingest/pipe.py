@@ -81,7 +81,7 @@ class Pipe:
         except nats.js.errors.NotFoundError:
             await self._js.add_stream(wanted)
             self._marks.clear()
-            _log.warning("stream.made")
+            _log.info("stream.made")
             return
         found = info.config
         names = ("subjects", "discard", "max_age", "max_msgs_per_subject", "max_msg_size")

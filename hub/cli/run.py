@@ -1,0 +1,129 @@
+"""``sepe hub run`` and ``sepe hub worker``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sepe.errors import InvalidInputError
+from sepe.ids import PARTITIONS
+
+if TYPE_CHECKING:
+    from hub.endpoints import Endpoints
+
+_PARTITIONS_HELP = "Which partitions to take, as in 0-3 or 0,2,5. Give each process partitions of its own."
+_ALL = f"0-{PARTITIONS - 1}"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``sepe hub``."""
+
+    @app.command("run")
+    def run(
+        directory: Annotated[Path, typer.Argument(metavar="DIR", help="The hub's directory; see `hub init`.")],
+        *,
+        db: Annotated[str, typer.Option(metavar="URL", help="The database; by default hub.db in DIR.")] = "",
+        grpc: Annotated[
+            str,
+            typer.Option(
+                metavar="HOST:PORT",
+                help="Where gRPC listens, at first 127.0.0.1:7443, then where it was last. Port 0 is a free one.",
+            ),
+        ] = "",
+        nats: Annotated[
+            str, typer.Option(metavar="URL|embedded", help="An outside NATS, or a nats-server of our own.")
+        ] = "embedded",
+        nats_port: Annotated[
+            int | None,
+            typer.Option(
+                min=0, max=65535,
+                help="Port of the embedded NATS, at first 7422, then the one of last time. 0 is a free one.",
+            ),
+        ] = None,
+        http: Annotated[
+            str,
+            typer.Option(metavar="HOST:PORT", help="Where the status page listens, at first 127.0.0.1:7480."),
+        ] = "",
+        advertise: Annotated[
+            str, typer.Option(metavar="HOST", help="Under which name offices reach this machine's NATS.")
+        ] = "",
+        partitions: Annotated[str, typer.Option(metavar="N-M", help=_PARTITIONS_HELP)] = _ALL,
+    ) -> None:  # fmt: skip
+        """Run the hub until SIGTERM or Ctrl-C. Prints one JSON line when it is ready; logs go to stderr."""
+        _check_database(db)
+        _check_nats(nats, allow_embedded=True)
+        # Server libraries load only now: the other commands start without them.
+        from hub.run import HubOptions, run_hub
+        from sepe_io.channel import split_address
+        from sepe_io.logs import set_up
+
+        options = HubOptions(
+            directory,
+            grpc=split_address(grpc, field="--grpc") if grpc else None,
+            nats=nats,
+            nats_port=nats_port,
+            http=split_address(http, field="--http") if http else None,
+            advertise=advertise,
+            partitions=_partitions_of(partitions),
+        )
+        set_up()
+        asyncio.run(run_hub(options, _print_ready))
+
+    @app.command("worker")
+    def worker(
+        directory: Annotated[Path, typer.Argument(metavar="DIR", help="The directory of the hub it helps.")],
+        partitions: Annotated[str, typer.Option(metavar="N-M", help=_PARTITIONS_HELP)] = _ALL,
+        db: Annotated[str, typer.Option(metavar="URL", help="The database; by default hub.db in DIR.")] = "",
+        nats: Annotated[str, typer.Option(metavar="URL", help="NATS; by default the one of the hub in DIR.")] = "",
+    ) -> None:
+        """Run one more merge worker on the hub's database and NATS."""
+        _check_database(db)
+        _check_nats(nats, allow_embedded=False)
+        chosen = _partitions_of(partitions)
+        from hub.run import run_worker
+        from sepe_io.logs import set_up
+
+        set_up()
+        asyncio.run(run_worker(directory, nats, chosen, _print_ready))
+
+
+def _print_ready(found: Endpoints) -> None:
+    parts = {"grpc": found.grpc, "nats": found.nats, "http": found.http}
+    print(json.dumps({"ready": True} | {name: value for name, value in parts.items() if value}), flush=True)
+
+
+def _check_database(url: str) -> None:
+    if url and not url.startswith("sqlite:"):
+        scheme = url.partition(":")[0]
+        raise InvalidInputError(
+            "this build stores in SQLite only", field="--db", value=scheme,
+            hint="Leave --db out: the database is hub.db in DIR.",
+        )  # fmt: skip
+    if url:
+        raise InvalidInputError(
+            "the SQLite database is always hub.db in DIR", field="--db", value=url, hint="Leave --db out."
+        )
+
+
+def _check_nats(url: str, *, allow_embedded: bool) -> None:
+    if not url or (allow_embedded and url == "embedded") or url.startswith(("nats://", "tls://")):
+        return
+    raise InvalidInputError("an outside NATS is nats://HOST:PORT", field="--nats", value=url)
+
+
+def _partitions_of(text: str) -> list[int]:
+    """The partitions of ``0-3`` or ``0,2,5``, in order, each once."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        numbers = [int(word) for word in (first, last or first) if word.isascii() and word.isdigit()]
+        if len(numbers) != 2 or not numbers[0] <= numbers[1] < PARTITIONS:
+            raise InvalidInputError(
+                f"partitions go from 0 to {PARTITIONS - 1}", field="--partitions", value=text, hint="Example: 0-3"
+            )
+        found.update(range(numbers[0], numbers[1] + 1))
+    return sorted(found)

@@ -1,0 +1,54 @@
+"""Where a hub listens: kept in its directory, so that commands find it and a restart takes the same ports.
+
+Offices remember the addresses they were given. A hub that came back on other ports would be lost to them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sepe_io.process import free_port, port_is_free
+
+FILE = "endpoints.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Addresses of a hub: ``HOST:PORT`` for gRPC, URLs for NATS and HTTP; ``""`` for none."""
+
+    grpc: str = ""
+    nats: str = ""
+    http: str = ""
+
+
+def read(directory: Path) -> Endpoints:
+    """The endpoints of the hub that runs, or ran last, in ``directory``; empty when none ever did."""
+    try:
+        found = json.loads((directory / FILE).read_text(encoding="utf-8"))
+        return Endpoints(*(str(found.get(name, "")) for name in ("grpc", "nats", "http")))
+    except (OSError, ValueError, AttributeError):
+        return Endpoints()
+
+
+def write(directory: Path, endpoints: Endpoints) -> None:
+    """Replace the file in one step: a reader sees the old one or the new one."""
+    scratch = directory / f"{FILE}.{os.getpid()}.part"
+    scratch.write_text(json.dumps(asdict(endpoints), indent=1) + "\n", encoding="utf-8")
+    scratch.replace(directory / FILE)
+
+
+def choose_port(host: str, wanted: int, remembered: str) -> int:
+    """The port to listen on: ``wanted``, or for 0 the port of last time, or a free one.
+
+    Args:
+        remembered: address or URL of last time, ``""`` for none.
+    """
+    if wanted:
+        return wanted
+    port = remembered.rpartition(":")[2]
+    if port.isdigit() and 0 < int(port) < 65536 and port_is_free(host, int(port)):
+        return int(port)
+    return free_port(host)

@@ -1,0 +1,284 @@
+"""A running hub: the parts put together, in the order in which they need each other, and taken apart in reverse.
+
+`run_hub` is the whole hub. `run_worker` is one more merger on the same database that takes frames from NATS only;
+give each worker partitions of its own, because frames of one office that two processes hold at once cost rewinds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from hub import endpoints
+from hub.broker import Broker
+from hub.endpoints import Endpoints
+from hub.http import Condition, HttpServer, Overview, application
+from hub.ingest.greetings import Greetings
+from hub.ingest.grpc import GrpcIngest
+from hub.ingest.merger import Merger, WriterThread
+from hub.ingest.nats import NatsIngest
+from hub.merge.store import HubStore
+from hub.metrics import Metrics
+from hub.read import status
+from sepe.errors import InvalidInputError, SepeError, TransientError
+from sepe.ids import PARTITIONS
+from sepe_io.channel import join_address
+from sepe_io.logs import logger
+from sepe_io.process import stop_requests
+
+EMBEDDED = "embedded"
+GRPC_DEFAULT = ("127.0.0.1", 7443)
+NATS_PORT_DEFAULT = 7422
+HTTP_DEFAULT = ("127.0.0.1", 7480)
+# Offices that come before JetStream is ready would find no stream; after this they take gRPC.
+NATS_READY_TIMEOUT_S = 10.0
+WRITER_STOP_TIMEOUT_S = 2.0
+OVERVIEW_AGE_S_MAX = 3.0
+
+_log = logger("hub.run")
+
+
+class AlreadyRunningError(TransientError):
+    """Another hub process works in this directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubOptions:
+    """What ``sepe hub run`` was told.
+
+    Attributes:
+        grpc: host and port; ``None`` is the address of last time, at first `GRPC_DEFAULT`; port 0 is the port of
+            last time, at first a free one. The same holds for ``nats_port`` and ``http``.
+        nats: ``embedded``, or the URL of an outside NATS.
+        advertise: host under which offices reach this hub; ``""`` is the host of ``grpc``.
+        partitions: which partitions this process takes from NATS.
+    """
+
+    directory: Path
+    grpc: tuple[str, int] | None = None
+    nats: str = EMBEDDED
+    nats_port: int | None = None
+    http: tuple[str, int] | None = None
+    advertise: str = ""
+    partitions: Sequence[int] = range(PARTITIONS)
+
+
+OnReady = Callable[[Endpoints], None]
+
+
+async def run_hub(options: HubOptions, on_ready: OnReady) -> None:
+    """Run until somebody asks this process to end; ``on_ready`` is called once, when offices may come.
+
+    Raises:
+        InvalidInputError: there is no hub in the directory.
+        AlreadyRunningError: another `run_hub` works there.
+        AddressBusyError: another program has one of the ports.
+    """
+    lock = FileLock(options.directory / "hub.lock")
+    async with AsyncExitStack() as stack:
+        stop = stack.enter_context(stop_requests())
+        store = HubStore.open(options.directory)
+        stack.callback(store.close)
+        _take(lock, options.directory)
+        stack.callback(lock.release)
+        parts = await _assemble(options, store, stack)
+        endpoints.write(options.directory, parts.endpoints)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(_either(parts.nats.ready, stop), NATS_READY_TIMEOUT_S)
+        if not stop.is_set():
+            on_ready(parts.endpoints)
+            _log.info("hub.started", grpc=parts.endpoints.grpc, nats=parts.endpoints.nats)
+        await _until_stopped(stop, parts.tasks)
+        _log.info("hub.stopping")
+
+
+async def run_worker(directory: Path, nats_url: str, partitions: Sequence[int], on_ready: OnReady) -> None:
+    """Merge what NATS brings for some partitions, beside the hub that runs on the same database.
+
+    Raises:
+        InvalidInputError: there is no hub in the directory, or no NATS is known.
+    """
+    url = nats_url or endpoints.read(directory).nats
+    if not url:
+        raise InvalidInputError(
+            "no NATS is known for this hub", field="--nats", hint="Start `sepe hub run` first, or give --nats URL."
+        )
+    async with AsyncExitStack() as stack:
+        stop = stack.enter_context(stop_requests())
+        store = HubStore.open(directory)
+        stack.callback(store.close)
+        parts = _Parts.around(store, stack)
+        nats = parts.add_nats(url, partitions, name="sepe-hub-worker")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(_either(nats.ready, stop), NATS_READY_TIMEOUT_S)
+        if not stop.is_set():
+            on_ready(Endpoints(nats=url))
+            _log.info("worker.started", partitions=list(partitions))
+        await _until_stopped(stop, parts.tasks)
+
+
+class _Parts:
+    """The parts that hub and worker share. Made by `around`, which also registers how they end."""
+
+    nats: NatsIngest
+    endpoints: Endpoints
+
+    def __init__(self, store: HubStore) -> None:
+        self.store = store
+        self.writer = WriterThread()
+        self.metrics = Metrics()
+        self.merger = Merger(store, self.writer, self.metrics)
+        self.greetings = Greetings(store, self.writer, self.metrics)
+        self.tasks: list[asyncio.Task[None]] = []
+
+    @classmethod
+    def around(cls, store: HubStore, stack: AsyncExitStack) -> _Parts:
+        parts = cls(store)
+        stack.push_async_callback(parts._close_writer)
+        parts._spawn("merger", parts.merger.run())
+        stack.push_async_callback(parts._cancel_tasks)
+        return parts
+
+    def add_nats(self, url: str, partitions: Sequence[int], *, name: str) -> NatsIngest:
+        self.nats = NatsIngest(url, self.merger, self.greetings, self.metrics, partitions=partitions, name=name)
+        self.merger.announce = self.nats.announce
+        self._spawn("nats", self.nats.run())
+        return self.nats
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self.tasks.append(asyncio.create_task(work, name=name))
+
+    async def _cancel_tasks(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    async def _close_writer(self) -> None:
+        """Wait for the batch that is being written; not for ever."""
+        done, _ = await asyncio.wait(
+            [asyncio.create_task(asyncio.to_thread(self.writer.close))], timeout=WRITER_STOP_TIMEOUT_S
+        )
+        if not done:
+            # It waits for a lock that another process holds, which Python cannot interrupt. Ending like a power
+            # cut is safe at any moment, by the same argument as for a real one.
+            _log.warning("writer.abandoned")
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
+
+
+async def _assemble(options: HubOptions, store: HubStore, stack: AsyncExitStack) -> _Parts:
+    remembered = endpoints.read(options.directory)
+    grpc_host, grpc_wanted = options.grpc or _address_of(remembered.grpc) or GRPC_DEFAULT
+    http_host, http_wanted = options.http or _address_of(remembered.http) or HTTP_DEFAULT
+    advertised = options.advertise or _advertised(grpc_host)
+
+    nats_url = options.nats
+    broker: Broker | None = None
+    if options.nats == EMBEDDED:
+        wanted = options.nats_port
+        if wanted is None:
+            known = _address_of(remembered.nats)
+            wanted = known[1] if known else NATS_PORT_DEFAULT
+        broker = Broker(
+            options.directory / "nats", grpc_host, endpoints.choose_port(grpc_host, wanted, remembered.nats)
+        )
+        # Registered first, so that a start that is cut short leaves no server behind.
+        stack.push_async_callback(broker.stop)
+        await broker.start()
+        nats_url = broker.url
+
+    parts = _Parts.around(store, stack)
+    nats_for_offices = f"nats://{join_address(advertised, broker.port)}" if broker else nats_url
+    grpc = GrpcIngest(store, parts.writer, parts.merger, parts.greetings, nats_url=nats_for_offices)
+    stack.push_async_callback(grpc.stop)
+    grpc_port = await grpc.start(grpc_host, endpoints.choose_port(grpc_host, grpc_wanted, remembered.grpc))
+    nats = parts.add_nats(nats_url, options.partitions, name="sepe-hub")
+
+    def condition() -> Condition:
+        if broker is not None:
+            parts.metrics.broker_restarts.set(broker.restarts)
+        return Condition(
+            parts.merger.trouble, "connected" if nats.connected else "down", parts.merger.waiting_frames
+        )
+
+    http = HttpServer(application(parts.metrics, condition, _cached_overview(store)))
+    stack.push_async_callback(http.stop)
+    http_port = await http.start(http_host, endpoints.choose_port(http_host, http_wanted, remembered.http))
+    parts.endpoints = Endpoints(
+        grpc=join_address(grpc_host, grpc_port), nats=nats_url, http=f"http://{join_address(http_host, http_port)}"
+    )
+    return parts
+
+
+def _take(lock: FileLock, directory: Path) -> None:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as exc:
+        raise AlreadyRunningError(
+            f"another `sepe hub run` works in {directory.name}: stop it first, or add a `sepe hub worker`"
+        ) from exc
+
+
+async def _until_stopped(stop: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Wait for the request to end.
+
+    Raises:
+        SepeError: a part ended by itself, which is a mistake of ours; whoever supervises us starts us again.
+    """
+    stopping = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    for task in done - {stopping}:
+        cause = task.exception()
+        _log.error("part.ended", part=task.get_name(), exc_info=cause)
+        raise SepeError(f"the hub's part {task.get_name()!r} ended: {cause!r}") from cause
+
+
+async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
+    tasks = [asyncio.create_task(one.wait()), asyncio.create_task(other.wait())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _cached_overview(store: HubStore) -> Callable[[], Overview]:
+    """Reads the counts by a connection of its own, at most every few seconds however many browsers look."""
+    last: list[tuple[float, Overview]] = []
+
+    def read() -> Overview:
+        if last and time.monotonic() - last[0][0] < OVERVIEW_AGE_S_MAX:
+            return last[0][1]
+        now_ms = time.time_ns() // 1_000_000
+        connection = store.reader()
+        try:
+            found = Overview(status.counts(connection), status.nodes(connection, now_ms=now_ms), now_ms)
+        finally:
+            connection.close()
+        last[:] = [(time.monotonic(), found)]
+        return found
+
+    return read
+
+
+def _address_of(remembered: str) -> tuple[str, int] | None:
+    """Host and port of a remembered address or URL."""
+    host, _, port = remembered.rpartition("/")[2].rpartition(":")
+    return (host.strip("[]"), int(port)) if host and port.isdigit() else None
+
+
+def _advertised(host: str) -> str:
+    """A name for this machine when it listens on all its addresses."""
+    return socket.gethostname() if host in ("0.0.0.0", "::") else host
