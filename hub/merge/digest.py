@@ -34,11 +34,11 @@ class Digest:
     kecamatan: dict[str, str] = field(default_factory=dict)
 
 
-def digest(connection: Connection) -> Digest:
+def digest(connection: Connection, table: str = "head") -> Digest:
     """The digest of all heads."""
     rows = connection.execute(
-        "SELECT nik, events, claims, identity_min, identity_max, prints, decisions, checksum FROM head"
-        " ORDER BY nik"
+        "SELECT nik, events, claims, identity_min, identity_max, prints, decisions, checksum"
+        f" FROM {table} ORDER BY nik"
     )
     pieces = ((row[0] // _KECAMATAN_DIVISOR, _ROW.pack(*row)) for row in rows)
     return _combine(b"sepe-digest-1\0", pieces)

@@ -118,6 +118,8 @@ class HubStore:
         key_path = directory / KEY_FILE
         if not key_path.exists():
             keys.save(keys.Signer.generate(), key_path)
+        # Residents' data: for the owner's eyes alone. SQLite gives its log files the database's mode.
+        (directory / DATABASE).touch(mode=0o600)
         connection = connect(directory / DATABASE)
         migrate(connection, STEPS)
         store = cls(directory, connection, keys.load(key_path))
@@ -149,6 +151,11 @@ class HubStore:
         except BaseException:
             connection.close()
             raise
+
+    @property
+    def key_id(self) -> bytes:
+        """The short name of the hub's own key."""
+        return self._own.signer.key_id
 
     def close(self) -> None:
         self.connection.close()

@@ -105,11 +105,12 @@ def as_json(found: Counts) -> dict[str, int]:
 def nodes(connection: Connection, *, now_ms: int) -> list[NodeRow]:
     """Every node that was ever enrolled, by name."""
     rows = connection.execute(
-        "SELECT n.node, n.epoch, COALESCE(e.durable_seq, 0),"
+        "SELECT n.node, COALESCE(n.epoch, e.epoch), COALESCE(e.durable_seq, 0),"
         " (SELECT COALESCE(SUM(durable_seq), 0) FROM epoch WHERE node = n.node),"
         " n.last_seen_ms, n.told_seq, n.via, n.clock_skew_ms, n.software, n.revoked_ms, n.forked_ms,"
         " EXISTS (SELECT 1 FROM quarantine q WHERE q.node = n.node)"
-        " FROM node n LEFT JOIN epoch e ON e.node = n.node AND e.epoch = n.epoch ORDER BY n.node"
+        " FROM node n LEFT JOIN epoch e ON e.node = n.node AND e.epoch = COALESCE(n.epoch,"
+        " (SELECT epoch FROM epoch WHERE node = n.node ORDER BY last_seen_ms DESC, epoch LIMIT 1)) ORDER BY n.node"
     )
     found = []
     for node, epoch, durable, events, seen_ms, told, via, skew, software, revoked_ms, forked_ms, held in rows:

@@ -1,0 +1,17 @@
+"""The tree of ``sepe hub`` commands.
+
+Each module below adds its own by a function ``register(app)``. All work the same beside a running hub.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import typer
+
+MODULES = ("hub.cli.setup", "hub.cli.look", "hub.cli.repair", "hub.cli.keep", "hub.cli.run")
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+for _name in MODULES:
+    importlib.import_module(_name).register(app)

@@ -1,0 +1,62 @@
+"""Commands that keep a hub safe: backup, restore, doctor."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hub.cli.common import PARTLY, AsJson, Directory, emit, opened, say
+from hub.merge import audit
+from hub.merge import backup as backups
+from hub.merge.store import HubStore
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (backup, restore, doctor):
+        app.command()(command)
+
+
+def backup(directory: Directory, file: File, as_json: AsJson = False) -> None:
+    """Copy the whole hub, its key included, into one file, while it runs."""
+    with opened(directory) as store:
+        size = backups.backup(store, file)
+    if as_json:
+        emit({"file": str(file), "bytes": size})
+    else:
+        print(f"{size} bytes; keep it as safe as the hub: its key is in it")
+
+
+def restore(directory: Directory, file: File, as_json: AsJson = False) -> None:
+    """Make a hub in DIR, which must be empty, from a backup; the offices then send what it lacks."""
+    backups.restore(file, directory)
+    HubStore.open(directory).close()
+    if as_json:
+        emit({"directory": str(directory)})
+    else:
+        print(f"restored into {directory}. Nodes enrolled since the backup need a new token")
+
+
+def doctor(
+    directory: Directory,
+    deep: Annotated[bool, typer.Option("--deep", help="Every signature and head too; slow.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Is the data whole? Exit 1 when something needs a person."""
+    with opened(directory, projected=True) as store:
+        found = []
+        for one in audit.audit(store, deep=deep):
+            found.append(one)
+            if not as_json:
+                print(f"{'ok  ' if one.is_well else 'LOOK'}  {one.check}: {one.detail}")
+                if not one.is_well:
+                    say(f"sepe: {one.check}: {one.hint}")
+    if as_json:
+        emit([asdict(one) for one in found])
+    if not all(one.is_well for one in found):
+        raise typer.Exit(PARTLY)

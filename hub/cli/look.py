@@ -1,0 +1,239 @@
+"""Commands that only look."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hub import endpoints
+from hub.cli.common import PARTLY, AsJson, Directory, emit, emit_line, masked, now_ms, opened, say, table
+from hub.cli.setup import unknown_node
+from hub.merge.digest import deep_digest, digest
+from hub.merge.store import DATABASE
+from hub.read import cases as read_cases
+from hub.read import export as read_export
+from hub.read import status as read_status
+from hub.read.person import at_ms
+from hub.read.person import person as read_person
+from sepe.errors import InvalidInputError
+from sepe.ids import check_node
+from sepe.nik import Nik
+from sepe_io.framefile import write_frames
+from sepe_io.sqlite import Connection
+
+PROBE_TIMEOUT_S = 0.5
+
+
+class What(StrEnum):
+    """What `export` gives."""
+
+    residents = "residents"
+    cards = "cards"
+    events = "events"
+    cases = "cases"
+    frames = "frames"
+
+
+EXPORTS: dict[What, Callable[[Connection], Iterator[dict[str, Any]]]] = {
+    What.residents: read_export.residents,
+    What.cards: read_export.cards,
+    What.events: read_export.events,
+    What.cases: read_export.all_cases,
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (status, nodes, person, cases, export, exposure):
+        app.command()(command)
+    app.command("digest")(show_digest)
+
+
+def status(
+    directory: Directory,
+    by_product: Annotated[
+        bool, typer.Option("--products", help="Add the count per product; reads the whole log.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Counts, digest and services of the hub."""
+    with opened(directory, projected=True) as store:
+        document: dict[str, Any] = read_status.as_json(read_status.counts(store.connection))
+        document["digest"] = digest(store.connection).digest
+        document["storage"] = "sqlite"
+        document["storage_bytes"] = (directory / DATABASE).stat().st_size
+        document["nats"] = nats_state(directory)
+        if by_product:
+            document["products"] = read_status.products(store.connection)
+    if as_json:
+        emit(document)
+        return
+    products = document.pop("products", {})
+    table(("what", ""), list(document.items()))
+    if products:
+        print()
+        for name, found in products.items():
+            print(f"{name}: {', '.join(f'{state} {number}' for state, number in found.items())}")
+
+
+def nodes(directory: Directory, as_json: AsJson = False) -> None:
+    """Every node: how far the hub holds its history, how much is missing, what is wrong."""
+    with opened(directory) as store:
+        found = read_status.nodes(store.connection, now_ms=now_ms())
+    rows = [
+        {
+            "node": one.node,
+            "epoch": one.epoch,
+            "durable_seq": one.durable_seq,
+            "last_seen": None if one.last_seen_ms is None else at_ms(one.last_seen_ms),
+            "lag_events": one.lag_events,
+            "link": one.link or "offline",
+            "flags": list(one.flags),
+            "events": one.events,
+            "clock_skew_ms": one.clock_skew_ms,
+            "software": one.software,
+        }
+        for one in found
+    ]
+    if as_json:
+        emit(rows)
+        return
+    shown = ("node", "durable_seq", "lag_events", "link", "last_seen", "flags")
+    table(
+        shown,
+        [
+            [row["node"], row["durable_seq"], row["lag_events"], row["link"], row["last_seen"] or "never",
+             " ".join(one.flags)]
+            for row, one in zip(rows, found, strict=True)
+        ],
+    )  # fmt: skip
+
+
+def person(
+    directory: Directory,
+    nik: Annotated[str, typer.Argument(metavar="NIK", help="16 digits.")],
+    as_json: AsJson = False,
+) -> None:
+    """All that is known of one resident: the page that shows the full number."""
+    number = Nik.parse(nik)
+    with opened(directory) as store:
+        document = read_person(store.connection, number)
+    if document is None:
+        say(f"sepe: NIK {number.masked}: no event names it. Its office may not have sent it yet: sepe hub nodes")
+        raise typer.Exit(PARTLY)
+    if as_json:
+        emit(document)
+        return
+    print(f"{document['nik']}  {document['life']}{'  CARD ON HOLD' if document['card_on_hold'] else ''}")
+    table(
+        ("field", "value", "since", "by"),
+        [(name, one["value"], one["at"], one["node"]) for name, one in document["fields"].items()],
+    )
+    for title in ("claims", "cards", "cases", "decisions", "history"):
+        for entry in document[title]:
+            print(f"{title}: {json.dumps(entry, ensure_ascii=False)}")
+
+
+def cases(
+    directory: Directory,
+    everything: Annotated[bool, typer.Option("--all", help="Decided ones too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What an officer must decide. The list masks the NIK; --json is for the officer's own screen."""
+    with opened(directory, projected=True) as store:
+        found = read_cases.cases(store.connection, include_decided=everything)
+    if as_json:
+        emit(found)
+        return
+    for one in found:
+        state = "open" if one["open"] else f"decided {one['decided']}"
+        print(f"{one['id']}  {one['kind']}  {masked(one['nik'])}  {one['subject']}  {state}")
+        for claim in one.get("claims", ()):
+            times = f", {claim['claims']} times" if claim["claims"] > 1 else ""
+            print(
+                f'  {claim["number"]}  "{claim["name"]}" {claim["birth_date"]} {claim["sex"]}'
+                f" from {claim['node']}{times}"
+            )
+        for card in one.get("cards", ()):
+            print(f"  {'valid ' if card['valid'] else 'recall'}  {card['serial']} from {card['node']}")
+
+
+def show_digest(
+    directory: Directory,
+    deep: Annotated[bool, typer.Option("--deep", help="Fold every resident; slow, proves more.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """One number for the whole state, and one per kecamatan: equal states give equal numbers."""
+    with opened(directory) as store:
+        found = deep_digest(store.connection) if deep else digest(store.connection)
+    if as_json:
+        emit({"digest": found.digest, "kecamatan": found.kecamatan})
+        return
+    print(found.digest)
+    for code, part in found.kecamatan.items():
+        print(f"{code}  {part}")
+
+
+def export(
+    directory: Directory,
+    what: Annotated[What, typer.Option("--what", help="residents, cards, events, cases, or frames (to a file).")],
+    out: Annotated[Path | None, typer.Option("--out", help="Write here instead of stdout.")] = None,
+) -> None:
+    """Everything the hub holds, as JSON lines; frames as a file that `sepe hub import` takes."""
+    with opened(directory, projected=True) as store:
+        if what is What.frames:
+            if out is None:
+                raise InvalidInputError(
+                    "frames are binary and need a file", field="--out", hint="Add: --out all.frames"
+                )
+            say(f"{write_frames(out, read_export.frames(store.connection))} frames")
+            return
+        lines = EXPORTS[what](store.connection)
+        if out is None:
+            for line in lines:
+                emit_line(line)
+            return
+        with out.open("w", encoding="utf-8") as file:
+            for line in lines:
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def exposure(
+    directory: Directory,
+    node: Annotated[str, typer.Argument(metavar="NODE", help="The lost machine.")],
+    as_json: AsJson = False,
+) -> None:
+    """Whose data came from a machine, for the notice that the law asks for; --json gives the full numbers."""
+    check_node(node)
+    with opened(directory) as store:
+        last = [one for one in read_status.nodes(store.connection, now_ms=now_ms()) if one.node == node]
+        if not last:
+            raise unknown_node(node)
+        document = read_export.exposure(store.connection, node)
+    document["last_seen"] = None if last[0].last_seen_ms is None else at_ms(last[0].last_seen_ms)
+    if as_json:
+        emit(document)
+        return
+    print(f"{node}: {document['residents']} residents, {document['events']} events")
+    print(f"last seen {document['last_seen']}; what it recorded since is not known here")
+    for one in document["people"]:
+        print(f"{masked(one['nik'])}  {one['events']}")
+
+
+def nats_state(directory: Path) -> str:
+    """The broker's address when it answers there, else ``stopped``; ``none`` when no hub ever ran here."""
+    url = endpoints.read(directory).nats
+    if not url:
+        return "none"
+    host, _, port = url.rpartition("://")[2].rpartition("@")[2].rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_TIMEOUT_S):
+            return url
+    except (OSError, ValueError, OverflowError):
+        return "stopped"

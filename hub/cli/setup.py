@@ -1,0 +1,101 @@
+"""Commands that make a hub and say who may send to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hub.cli.common import AsJson, Directory, emit, now_ms, opened, say
+from hub.merge import registry
+from hub.merge.store import HubStore
+from hub.read.person import at_ms
+from sepe.errors import InvalidInputError
+from sepe.ids import check_node
+from sepe_io.sqlite import transaction
+
+HOUR_MS = 3_600_000
+VALID_HOURS_MAX = 24 * 90
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(init)
+    app.command()(enrol)
+    app.command()(revoke)
+    keys = typer.Typer(no_args_is_help=True, help="Public keys of nodes, for a second hub.")
+    keys.command("export")(keys_export)
+    keys.command("import")(keys_import)
+    app.add_typer(keys, name="keys")
+
+
+def init(directory: Directory, as_json: AsJson = False) -> None:
+    """Make a new hub in DIR."""
+    with HubStore.create(directory, now_ms=now_ms()) as store:
+        key_id = store.key_id.hex()
+    if as_json:
+        emit({"directory": str(directory), "key_id": key_id})
+    else:
+        print(f"hub made in {directory}; run it with: sepe hub run {directory}")
+
+
+def enrol(
+    directory: Directory,
+    node: Annotated[str, typer.Option("--node", help="Which machine, for example 537104-1.")],
+    valid_hours: Annotated[int, typer.Option(min=1, max=VALID_HOURS_MAX, help="How long it may be used.")] = 168,
+    as_json: AsJson = False,
+) -> None:
+    """Print a one-time token that lets a new node in."""
+    now = now_ms()
+    with opened(directory) as store:
+        token = store.enrol_token(node, now_ms=now, valid_ms=valid_hours * HOUR_MS)
+    if as_json:
+        emit({"node": node, "token": token, "expires": at_ms(now + valid_hours * HOUR_MS)})
+    else:
+        print(token)
+
+
+def revoke(
+    directory: Directory,
+    node: Annotated[str, typer.Argument(metavar="NODE", help="Which machine to shut out.")],
+    as_json: AsJson = False,
+) -> None:
+    """Shut a lost machine out; what it sends from now on goes to quarantine."""
+    check_node(node)
+    with opened(directory) as store:
+        if not store.revoke(node, now_ms=now_ms()):
+            raise unknown_node(node)
+    if as_json:
+        emit({"node": node, "revoked": True})
+    else:
+        print(f"{node} is shut out. Whose data was on it: sepe hub exposure {directory} {node}")
+
+
+def keys_export(directory: Directory, file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
+    """Write the public keys of all nodes to FILE, so that another hub can accept their frames."""
+    with opened(directory) as store:
+        file.write_text(registry.export_keys(store.connection), encoding="utf-8")
+
+
+def keys_import(
+    directory: Directory, file: Annotated[Path, typer.Argument(metavar="FILE")], as_json: AsJson = False
+) -> None:
+    """Accept the nodes whose public keys another hub exported to FILE."""
+    try:
+        document = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InvalidInputError("the file cannot be read", field="FILE", value=str(file)) from exc
+    with opened(directory) as store, transaction(store.connection):
+        added = registry.import_keys(store.connection, document)
+    if as_json:
+        emit({"added": added})
+    else:
+        say(f"{added} new keys")
+
+
+def unknown_node(node: str) -> InvalidInputError:
+    """No such node here."""
+    return InvalidInputError(
+        "this hub knows no such node", field="NODE", value=node, hint="`sepe hub nodes DIR` lists them."
+    )
