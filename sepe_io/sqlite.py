@@ -8,12 +8,18 @@ the gate is for machines where somebody replaced it.
 
 ``sqlite_utils`` begins deferred, and a block that reads and then writes can fail at once with
 SQLITE_BUSY_SNAPSHOT. `transaction` begins IMMEDIATE: it waits for its turn first, then never fails for it.
+
+A disk that fails once is not asked again. After a failed fsync the kernel calls the lost pages clean, so the next
+fsync succeeds and proves nothing ("fsyncgate", PostgreSQL 2018). The connection that met an I/O error while writing
+therefore takes no more work, and a mark is left beside the file. The next program that opens the file moves the
+whole journal into the database and syncs that, from the pages as they are in memory, before it takes work again:
+a disk that recovered needs no command, one that did not says so at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +30,10 @@ from sepe.errors import SepeError, TransientError
 
 WAL_SAFE_SINCE = (3, 51, 3)
 BUSY_TIMEOUT_MS = 10_000
+
+# Beside a database whose disk failed, until an opening has proven the disk.
+SUSPECT_SUFFIX = "-suspect"
+_SQLITE_IOERR = 10
 
 Connection = Any  # pysqlite3 carries no types; its connection is sqlite3.Connection in all but name.
 
@@ -40,6 +50,23 @@ class StorageDamagedError(SepeError):
     """The file is not a database any more, or the disk refuses to read or write it. A person must act."""
 
 
+class _Guarded(sqlite3.Connection):  # type: ignore[misc]
+    """Remembers that its disk failed. ``failure``: what the disk said, ``""`` while all is well."""
+
+    failure = ""
+    suspect_mark = Path()
+
+    def disk_failed(self) -> None:
+        """From now on `transaction` refuses, here and after the next opening unless the disk is well by then."""
+        self.failure = (
+            f"the disk failed while {self.suspect_mark.name.removesuffix(SUSPECT_SUFFIX)} was written, so no more "
+            "work is taken. Look at the disk (dmesg, smartctl), then start the program again"
+        )
+        # Best effort: the disk that failed may take no file either, and then the next opening fails too.
+        with suppress(OSError):
+            self.suspect_mark.touch()
+
+
 def wal_is_safe(version: tuple[int, ...] = tuple(sqlite3.sqlite_version_info)) -> bool:
     """Whether this SQLite may use WAL with several connections."""
     return version >= WAL_SAFE_SINCE
@@ -49,14 +76,16 @@ def connect(path: Path, *, read_only: bool = False) -> Connection:
     """An autocommit connection with our settings; use `transaction` to write.
 
     Raises:
-        StorageDamagedError: the file cannot be opened or is not a database.
+        StorageDamagedError: the file cannot be opened, is not a database, or its disk failed and still does.
         StorageBusyError: another process is switching its journal mode.
     """
     with translated():
         uri = f"{path.resolve().as_uri()}{'?mode=ro' if read_only else ''}"
         connection = sqlite3.connect(
-            uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000, check_same_thread=False
-        )
+            uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000, check_same_thread=False,
+            factory=_Guarded,
+        )  # fmt: skip
+        connection.suspect_mark = path.with_name(path.name + SUSPECT_SUFFIX)
         try:
             connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
             if not read_only:
@@ -65,6 +94,8 @@ def connect(path: Path, *, read_only: bool = False) -> Connection:
                 connection.execute("PRAGMA journal_size_limit=67108864")
             connection.execute("PRAGMA foreign_keys=ON")
             connection.execute("PRAGMA temp_store=MEMORY")
+            if not read_only and connection.suspect_mark.exists():
+                _prove_disk(connection)
         except BaseException:
             connection.close()
             raise
@@ -83,15 +114,20 @@ def transaction(connection: Connection) -> Iterator[None]:
     Raises:
         StorageFullError, StorageBusyError, StorageDamagedError: nothing of the block is stored.
     """
+    if connection.failure:
+        raise StorageDamagedError(connection.failure)
     with translated():
-        connection.execute("BEGIN IMMEDIATE")
         try:
+            connection.execute("BEGIN IMMEDIATE")
             yield
             connection.execute("COMMIT")
-        except BaseException:
-            # SQLite has already rolled back by itself after SQLITE_FULL and SQLITE_IOERR.
+        except BaseException as exc:
+            # SQLite has already rolled back by itself after SQLITE_FULL and most of SQLITE_IOERR.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            if _is_disk_error(exc) or _is_disk_error(exc.__cause__):
+                connection.disk_failed()
+                raise StorageDamagedError(connection.failure) from exc
             raise
 
 
@@ -113,6 +149,21 @@ def translated() -> Iterator[None]:
         if "malformed" in str(exc) or "not a database" in str(exc):
             raise StorageDamagedError(str(exc)) from exc
         raise
+
+
+def _is_disk_error(exc: BaseException | None) -> bool:
+    return isinstance(exc, sqlite3.OperationalError) and exc.sqlite_errorcode & 0xFF == _SQLITE_IOERR
+
+
+def _prove_disk(connection: Connection) -> None:
+    """Bring everything that the journal holds into the database file and sync it; then forget the suspicion.
+
+    Another process that is at work in the file has not met the failure and writes over what failed, so nothing is
+    to be proven then; the mark stays for the next opening.
+    """
+    busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    if not busy:
+        connection.suspect_mark.unlink(missing_ok=True)
 
 
 def migrate(connection: Connection, steps: list[str]) -> int:
