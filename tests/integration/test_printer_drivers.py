@@ -26,7 +26,8 @@ from node.printing.driver import (
     open_driver,
 )
 from node.printing.ipp.client import IppDriver, PrinterAddress
-from node.printing.ipp.registry import Operation
+from node.printing.ipp.codec import Group, Message, Tag, encode
+from node.printing.ipp.registry import Operation, Status
 from sepe.errors import InvalidInputError
 from surge.printer import LineFault, VirtualPrinter
 from tests.support.printing import card_document
@@ -434,6 +435,42 @@ async def test_whatever_answers_instead_of_a_printer_becomes_one_of_our_errors(
             await open_driver(url).submit(card_document("job-1"))
     if is_doubtful is not None:
         assert isinstance(caught.value, PrinterUnreachableError) and caught.value.maybe_accepted is is_doubtful
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "is_doubtful"),
+    [
+        (Status.BUSY, PrinterBusyError, None),
+        (Status.NOT_ACCEPTING_JOBS, PrinterBusyError, None),
+        (Status.TOO_MANY_JOBS, PrinterBusyError, None),
+        (Status.TEMPORARY_ERROR, PrinterBusyError, None),
+        (Status.DEVICE_ERROR, PrinterUnreachableError, True),
+        (Status.INTERNAL_ERROR, PrinterUnreachableError, True),
+        (Status.JOB_CANCELED, PrinterUnreachableError, True),
+        (Status.BAD_REQUEST, PrinterRefusedError, None),
+        (Status.TOO_LARGE, PrinterRefusedError, None),
+        (Status.FORMAT_NOT_SUPPORTED, PrinterRefusedError, None),
+    ],
+)
+async def test_each_ipp_status_says_whether_the_job_may_exist(
+    status: Status, error: type[Exception], is_doubtful: bool | None
+) -> None:
+    body = encode(Message(status, 1, (Group(Tag.OPERATION),)))
+    server, url = await serve_once(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    async with server:
+        with pytest.raises(error) as caught:
+            await open_driver(url).submit(card_document("job-1"))
+    if is_doubtful is not None:
+        assert isinstance(caught.value, PrinterUnreachableError) and caught.value.maybe_accepted is is_doubtful
+
+
+async def test_an_answer_to_another_request_is_not_taken_for_ours() -> None:
+    body = encode(Message(Status.OK, 77, (Group(Tag.OPERATION),)))
+    server, url = await serve_once(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    async with server:
+        with pytest.raises(PrinterUnreachableError) as caught:
+            await open_driver(url).submit(card_document("job-1"))
+    assert caught.value.maybe_accepted
 
 
 # --- ipps -------------------------------------------------------------------------------------------

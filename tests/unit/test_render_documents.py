@@ -99,6 +99,7 @@ def test_equal_content_gives_equal_bytes() -> None:
     [
         ('YOHANES "ANIS" D\'ORNAY', 'YOHANES "ANIS" D\'ORNAY'),
         ("JOSÉ ŠULC", "JOSÉ ŠULC"),
+        ("JOSE\u0301 S\u030cULC", "JOSÉ ŠULC"),
         ("ANA 👍🏽 BETO", "ANA \ufffd\ufffd BETO"),
         ("M\u0308ARIA", "M\ufffdARIA"),
         ("MARIA\u200d\u202e TAEK\ufe0f", "MARIA TAEK"),
@@ -121,6 +122,24 @@ def test_a_long_name_is_whole_on_two_lines() -> None:
     name = "MARIA MAGDALENA SERAFINA YOHANA FERDERIKA NDAPAOLE-LAY TAKANDJANDJI"
     front = pages_of(render(content(name=name)))[0]
     assert " ".join(name.split()) in " ".join(front.split())
+
+
+def test_what_does_not_fit_two_lines_is_visibly_cut() -> None:
+    fitted = fit("KATA " * 90, face=REGULAR, width_mm=38, size=5.9, size_min=4.7)
+    assert len(fitted.lines) == 2 and fitted.lines[1].endswith("…")
+    whole = fit("KATA " * 9, face=REGULAR, width_mm=38, size=5.9, size_min=4.7)
+    assert " ".join(whole.lines) == " ".join(["KATA"] * 9)
+
+
+def test_the_qr_modules_are_whole_printer_dots() -> None:
+    page = bitmap_of(render(content()), 1).convert("L")
+    # The topmost dark row holds the upper edge of a finder pattern, seven modules wide.
+    row = next(y for y in range(150, 450) if any(page.getpixel((x, y)) < 60 for x in range(48, 340)))
+    dark = [x for x in range(48, 340) if page.getpixel((x, row)) < 60]
+    run = next(length for length in range(1, 300) if dark[0] + length not in dark)
+    assert run % 7 == 0 and run // 7 >= 6
+    # A module edge between two dots would leave a grey one; the page is 1,011.02 dots drawn on 1,012.
+    assert page.getpixel((dark[0] - 1, row)) > 200 and page.getpixel((dark[0] + run, row)) > 200
 
 
 @pytest.mark.parametrize("text", ["MARIA TAEK", "M" * 40, "KATA " * 30, "W" * 400, ""])

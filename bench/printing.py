@@ -1,0 +1,134 @@
+"""Printing: cards drawn per second, and from submission to a printed card over IPP.
+
+References: one ReportLab page with one string and the same segno code (the libraries alone), and a bare
+HTTP POST of the same bytes to the same printer on a socket (the transport alone).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import date
+
+import segno
+from reportlab.lib.units import mm
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfgen.canvas import Canvas
+
+from node.printing.driver import Document, JobOutcome, Media, open_driver
+from node.printing.render import PrintContent, qr_text, render
+from surge.printer import VirtualPrinter
+
+SECONDS_EACH = 1.5
+ROUNDS = 3
+FIELDS = {
+    "nik": "5371044101909001", "name": "MARIA TAEK", "birth_place": "KUPANG", "birth_date": "1990-01-01",
+    "sex": "P", "address": "JL. EL TARI II", "rt": "003", "rw": "001", "kelurahan": "OEBUFU",
+    "kecamatan": "OEBOBO", "regency": "KOTA KUPANG", "province": "NUSA TENGGARA TIMUR",
+    "religion": "KATHOLIK", "marital_status": "BELUM KAWIN", "occupation": "PELAJAR/MAHASISWA",
+}  # fmt: skip
+
+
+def run() -> list[dict[str, object]]:
+    """Rows for ``run.py bench``; a ratio over 1 means faster than the reference."""
+    return [*_rendering(), *asyncio.run(_submitting())]
+
+
+def _rendering() -> list[dict[str, object]]:
+    pdfmetrics.registerFont(TTFont("BenchVera", "Vera.ttf"))
+    card = PrintContent("ktp-el", FIELDS, "NTT-0012345", 1, "", qr_text("C0", 1), None, "KECAMATAN OEBOBO",
+                        date(2024, 11, 14))  # fmt: skip
+    paper = replace(card, product="akta-kelahiran", document_number="5371-LU-14112024-0031")
+
+    # A different code each time: both sides would win by remembering one.
+    def numbered(content: PrintContent) -> Callable[[int], object]:
+        return lambda number: render(replace(content, qr_text=qr_text(f"C{number:09d}", 1)))
+
+    cases = {"card": numbered(card), "paper": numbered(paper), "library": _library_page}
+    best = dict.fromkeys(cases, 0.0)
+    for _ in range(ROUNDS):
+        for name, draw in cases.items():
+            best[name] = max(best[name], _rate(draw))
+    reference = "one bare ReportLab page, one string, one QR"
+    return [
+        _row("cards drawn, two sides", best["card"], "cards/s", reference, best["library"]),
+        _row("A4 papers drawn", best["paper"], "pages/s", reference, best["library"]),
+    ]
+
+
+def _library_page(number: int) -> bytes:
+    out = io.BytesIO()
+    canvas = Canvas(out, pagesize=(85.60 * mm, 53.98 * mm), invariant=1)
+    canvas.setFont("BenchVera", 6)
+    canvas.drawString(20, 20, "MARIA TAEK")
+    path = canvas.beginPath()
+    code = segno.make(qr_text(f"C{number:09d}", 1), error="m", mask=3, micro=False, boost_error=False)
+    for y, row in enumerate(code.matrix):
+        for x, dark in enumerate(row):
+            if dark:
+                path.rect(2 * x, 2 * y, 2, 2)
+    canvas.drawPath(path, stroke=0, fill=1)
+    canvas.showPage()
+    canvas.save()
+    return out.getvalue()
+
+
+def _rate(draw: Callable[[int], object]) -> float:
+    draw(0)
+    count, started = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < SECONDS_EACH / ROUNDS:
+        count += 1
+        draw(count)
+    return count / elapsed
+
+
+async def _submitting() -> list[dict[str, object]]:
+    data = render(PrintContent("ktp-el", FIELDS, "NTT-0012345", 1, "", qr_text("C0", 1), None, "KECAMATAN OEBOBO",
+                               date(2024, 11, 14)))  # fmt: skip
+    async with VirtualPrinter() as printer:
+        driver = open_driver(printer.url)
+        host, port = printer.http_url.removeprefix("http://").split(":")
+
+        async def submit(number: int) -> None:
+            name = f"bench-{number}"
+            await driver.submit(Document(name, Media.CARD, data))
+            while await driver.outcome(name) is not JobOutcome.PRINTED:
+                pass
+
+        async def post(_: int) -> None:
+            reader, writer = await asyncio.open_connection(host, int(port))
+            # Not application/ipp, so that the printer reads the body and does nothing with it.
+            head = f"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
+            writer.write(head.encode() + data)
+            await reader.read()
+            writer.close()
+
+        best = {"submit": 0.0, "post": 0.0}
+        for turn in range(ROUNDS):
+            best["submit"] = max(best["submit"], await _rate_async(submit, first=turn * 1_000_000))
+            best["post"] = max(best["post"], await _rate_async(post, first=0))
+    name = "cards submitted and confirmed over IPP (pace 0)"
+    return [_row(name, best["submit"], "cards/s", "bare HTTP POST of the same bytes", best["post"])]
+
+
+async def _rate_async(do: Callable[[int], Awaitable[None]], *, first: int) -> float:
+    count, started = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < SECONDS_EACH / ROUNDS:
+        await do(first + count)
+        count += 1
+    return count / elapsed
+
+
+def _row(name: str, value: float, unit: str, reference: str, reference_value: float) -> dict[str, object]:
+    return {
+        "name": name,
+        "value": round(value, 1),
+        "unit": unit,
+        "reference": reference,
+        "reference_value": round(reference_value, 1),
+        "ratio": round(value / reference_value, 2),
+    }
