@@ -83,6 +83,15 @@ class Lines:
         self._probe_ms = probe_ms
         self._suspects: dict[str, _Suspect] = {}
 
+    @property
+    def best(self) -> str:
+        """The name of the preferred kind."""
+        return self._kinds[0].name
+
+    def prefer(self, kind: LinkKind) -> None:
+        """Put a kind first; one of that name is replaced."""
+        self._kinds = [kind, *(one for one in self._kinds if one.name != kind.name)]
+
     def order(self, now_ms: int) -> list[LinkKind]:
         """All kinds, suspects last."""
         return sorted(self._kinds, key=lambda kind: self._is_suspect(kind.name, now_ms))

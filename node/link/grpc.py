@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc import aio
@@ -21,9 +22,13 @@ from node.link.link import (
 )
 from sepe.errors import PeerProtocolError
 from sepe.rpc.v1 import sync_pb2 as rpc
-from sepe.rpc.v1.sync_pb2_grpc import SyncAsyncStub, SyncStub
+from sepe.rpc.v1.sync_pb2_grpc import SyncStub
 from sepe.wire.v1 import sync_pb2
 from sepe_io.channel import grpc_channel
+
+if TYPE_CHECKING:
+    # The generator writes these for type checkers only.
+    from sepe.rpc.v1.sync_pb2_grpc import SyncAsyncStub
 
 # The longest pause between two frames of a pull before the line counts as dead.
 PULL_PAUSE_S = 30.0

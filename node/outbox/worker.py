@@ -6,12 +6,12 @@ So the event loop answers pings while a frame is compressed or a commit waits fo
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+from node.clock import now_ms
 from node.outbox.ports import OutboxStore, PositionLike
 from sepe.errors import TransientError
 from sepe.sync.centre import CONTRACT
@@ -39,16 +39,11 @@ class SealedRun:
     data: bytes
 
 
-def wall_ms() -> int:
-    """The wall clock, milliseconds since 1970; it may jump either way."""
-    return time.time_ns() // 1_000_000
-
-
 class OutboxWorker:
     """Calls of the store, as coroutines."""
 
     def __init__(
-        self, store: OutboxStore, signer: Signer, *, software: str, now_ms: Callable[[], int] = wall_ms
+        self, store: OutboxStore, signer: Signer, *, software: str, now_ms: Callable[[], int] = now_ms
     ) -> None:
         self.signer = signer
         self._store = store
@@ -113,6 +108,10 @@ class OutboxWorker:
     async def note(self, key: str, text: str) -> None:
         """Leave a word for `sepe node status`; ``""`` takes it back."""
         await self.run(self._store.put, key, text or None)
+
+    async def recall(self, key: str) -> str:
+        """What was noted under ``key``, ``""`` when nothing was."""
+        return await self.run(self._store.get, key) or ""
 
     async def was_nudged(self) -> bool:
         """Whether another process asked for an attempt since the last look; the first look only remembers."""

@@ -1,0 +1,229 @@
+"""The office machine's small web page: is it alive, what has the centre received, what should a person do.
+
+Counts and the node's name only. No NIK and no resident's name ever appears here, for the page has no login.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import html
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from node.outbox.view import RelayView
+from sepe_io.channel import AddressBusyError, join_address
+
+REFRESH_S = 3
+STOP_TIMEOUT_S = 1.0
+LINKS = ("nats", "grpc", "offline")
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How this machine is.
+
+    Attributes:
+        storage: why nothing can be stored, ``""`` when all is well.
+        prints: print jobs by state.
+        oldest_pending_s: age of the oldest event that the centre has not confirmed, seconds.
+    """
+
+    node: str
+    storage: str = ""
+    prints: tuple[tuple[str, int], ...] = ()
+    oldest_pending_s: int = 0
+
+
+def application(view: RelayView, condition: Callable[[], Condition]) -> Starlette:
+    """The routes. ``condition`` is called in a thread."""
+    registry = CollectorRegistry()
+    registry.register(_Figures(view))
+
+    async def healthz(_: Request) -> Response:
+        # Answering at all is the answer: the event loop turns.
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(_: Request) -> Response:
+        # A machine without a line is as ready as ever: recording and printing never wait for it.
+        now = await asyncio.to_thread(condition)
+        body = {
+            "ready": not now.storage,
+            "storage": now.storage or "ok",
+            "link": view.link,
+            "pending": view.pending,
+        }
+        return JSONResponse(body, status_code=503 if now.storage else 200)
+
+    async def scrape(_: Request) -> Response:
+        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    async def page(_: Request) -> Response:
+        return HTMLResponse(render(view, await asyncio.to_thread(condition)))
+
+    return Starlette(
+        routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", scrape), Route("/", page)]
+    )
+
+
+class HttpServer:
+    """Serves an application until `stop`."""
+
+    def __init__(self, app: Starlette) -> None:
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False)
+        self._server = _QuietServer(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen and serve; return the port (a free one for 0).
+
+        Raises:
+            AddressBusyError: another program has it.
+        """
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            listener = socket.create_server((host, port), family=family, backlog=32)
+        except OSError as exc:
+            raise AddressBusyError(
+                f"cannot listen on {join_address(host, port)}: another program uses it"
+            ) from exc
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="http")
+        return int(listener.getsockname()[1])
+
+    async def stop(self) -> None:
+        """End within `STOP_TIMEOUT_S`, however slow a browser is."""
+        if self._task is None:
+            return
+        self._server.should_exit = True
+        done, _ = await asyncio.wait([self._task], timeout=STOP_TIMEOUT_S)
+        if not done:
+            self._server.force_exit = True
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=STOP_TIMEOUT_S)
+
+
+class _QuietServer(uvicorn.Server):
+    """uvicorn takes the process's signals to itself; ours end more than a web page."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Figures(Collector):
+    """The relay's view as Prometheus reads it."""
+
+    def __init__(self, view: RelayView) -> None:
+        self._view = view
+
+    def collect(self) -> Iterator[Metric]:
+        view = self._view
+        gauges = (
+            ("sepe_node_last_seq", "Highest seq in the outbox.", view.last_seq),
+            ("sepe_node_durable_seq", "Highest contiguous seq that the centre has committed.", view.durable_seq),
+            ("sepe_node_pending_events", "Events that the centre has not confirmed.", view.pending),
+            ("sepe_node_alarm", "1 while a person must look at the relay.", int(bool(view.alarm))),
+            ("sepe_node_refused", "1 while the centre refuses this node.", int(bool(view.refusal))),
+        )
+        for name, text, value in gauges:
+            yield GaugeMetricFamily(name, text, value=value)
+        link = GaugeMetricFamily("sepe_node_link", "1 for the line in use.", labels=["link"])
+        for name in LINKS:
+            link.add_metric([name], int(view.link == name))
+        yield link
+        counters = (
+            ("sepe_node_frames_sent", "Frames handed to a line.", view.frames_sent),
+            ("sepe_node_sent_bytes", "Bytes of those frames.", view.bytes_sent),
+            ("sepe_node_sessions", "Sessions with the hub.", view.sessions),
+            ("sepe_node_line_switches", "Changes to a better line.", view.switches),
+            ("sepe_node_epochs_opened", "New epochs after a restore or a clone.", view.epochs_opened),
+        )
+        for name, text, value in counters:
+            yield CounterMetricFamily(name, text, value=value)
+
+
+def render(view: RelayView, condition: Condition) -> str:
+    """The page, in the operators' language."""
+    facts = [
+        ("Diterima pusat", f"{number(view.durable_seq)} dari {number(view.last_seq)}"),
+        ("Menunggu dikirim", f"{number(view.pending)} peristiwa"),
+        ("Jalur", _LINKS[view.link]),
+        ("Penyimpanan", condition.storage or "baik"),
+    ]
+    if view.pending:
+        facts.append(("Yang tertua menunggu", _age(condition.oldest_pending_s)))
+    facts += [(f"Cetak: {_PRINTS.get(state, state)}", number(count)) for state, count in condition.prints]
+    notes = [text for text in (_refusal(view.refusal), _alarm(view.alarm)) if text]
+    if view.link == "offline" and not notes:
+        notes.append("Tidak ada jalur ke pusat. Perekaman dan pencetakan tetap jalan; kiriman menyusul sendiri.")
+    return _PAGE.format(
+        refresh=REFRESH_S,
+        node=html.escape(condition.node),
+        facts="".join(f"<div><dt>{html.escape(one)}</dt><dd>{html.escape(two)}</dd></div>" for one, two in facts),
+        notes="".join(f"<p>{html.escape(note)}</p>" for note in notes),
+    )
+
+
+def number(value: int) -> str:
+    """Thousands with a full stop, as Indonesia writes them."""
+    return f"{value:,}".replace(",", ".")
+
+
+def _age(seconds: int) -> str:
+    for unit, size in (("hari", 86_400), ("jam", 3_600), ("menit", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{max(seconds, 0)} detik"
+
+
+def _refusal(reason: str) -> str:
+    if not reason:
+        return ""
+    return f"Pusat menolak mesin ini ({reason}). {_STEPS.get(reason, 'Hubungi petugas pusat.')}"
+
+
+def _alarm(alarm: str) -> str:
+    return f"Perlu diperiksa petugas: {alarm}" if alarm else ""
+
+
+_STEPS = {
+    "unknown_node": "Minta token ke pusat, lalu jalankan `sepe node enrol DIR --token T`.",
+    "unknown_key": "Kunci mesin ini belum dikenal. Minta token baru, lalu `sepe node enrol DIR --token T`.",
+    "revoked": "Mesin ini dicabut oleh pusat. Hubungi petugas pusat.",
+}
+_LINKS = {"nats": "NATS, lancar", "grpc": "gRPC, cadangan", "offline": "putus"}
+_PRINTS = {
+    "queued": "antre",
+    "claiming": "meminta hak",
+    "printing": "sedang dicetak",
+    "in_doubt": "ragu, periksa printer",
+    "printed": "tercetak",
+    "handed_over": "diserahkan",
+    "spoiled": "rusak",
+    "void": "batal",
+}
+_PAGE = """<!doctype html>
+<html lang="id"><head><meta charset="utf-8"><title>Sepe {node}</title>
+<meta http-equiv="refresh" content="{refresh}"><meta name="viewport" content="width=device-width">
+<style>
+body{{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:50rem;padding:0 1rem;color:#222}}
+h1{{font-size:1.4rem}} dl{{display:flex;flex-wrap:wrap;gap:1rem;margin:1rem 0}}
+dl div{{border:1px solid #ccc;border-radius:.4rem;padding:.4rem .8rem;min-width:8rem}}
+dt{{color:#555;font-size:.85rem}} dd{{margin:0;font-size:1.2rem}}
+p{{background:#fff3cd;border-radius:.4rem;padding:.5rem .8rem}}
+</style></head><body>
+<h1>Sepe: mesin {node}</h1>
+<dl>{facts}</dl>
+{notes}
+</body></html>
+"""
