@@ -15,7 +15,7 @@ from hub.ingest.pipe import Activity, Pipe
 from sepe import subjects
 from sepe.ids import partition_of
 from sepe.wire.v1 import sync_pb2
-from tests.support.hubs import (
+from tests.support.live_hub import (
     Relay,
     acks_of,
     digest_of,
