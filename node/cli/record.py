@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
         """
         is_stdin = str(source) == "-"
         try:
-            stream = nullcontext(sys.stdin.buffer) if is_stdin else source.open("rb")
+            stream: AbstractContextManager[Any] = nullcontext(sys.stdin.buffer) if is_stdin else source.open("rb")
         except OSError as exc:
             raise InvalidInputError(
                 f"the file cannot be read: {exc.strerror}", field="FILE", value=str(source), hint="Check its name."

@@ -38,6 +38,12 @@ class Known:
     is_disputed: bool
     known: bytes
 
+    @classmethod
+    def of(cls, row: tuple[int, int, int, bytes, int, bytes]) -> Known:
+        """From the columns of the resident table, without the NIK."""
+        claims, first_ms, last_ms, identity, is_disputed, known = row
+        return cls(claims, first_ms, last_ms, identity, bool(is_disputed), known)
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:

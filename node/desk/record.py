@@ -132,7 +132,7 @@ class Desk:
             for (_, planned), event in zip(accepted, events, strict=True)
             if planned.job is not None
         ]
-        self._ledger.add(jobs, self._store.epoch_number, now_ms)
+        self._ledger.add(jobs, self._store.epoch_number, now_ms, today.isoformat())
         tally(self._store, today, [(one.recording.product, planned.status) for one, planned in accepted])
         for (one, planned), event in zip(accepted, events, strict=True):
             warnings = planned.warnings + one.warnings
@@ -182,7 +182,7 @@ class _Residents:
                 "SELECT claims, first_ms, last_ms, identity, is_disputed, known FROM resident WHERE nik = ?",
                 (nik,),
             ).fetchone()
-            self._known[nik] = None if row is None else Known(*row[:4], bool(row[4]), row[5])
+            self._known[nik] = None if row is None else Known.of(row)
             self._wanted[nik] = []
             if row is not None:  # Who was never recorded here has no job here.
                 jobs = self._connection.execute("SELECT product, issue, state FROM job WHERE nik = ?", (nik,))

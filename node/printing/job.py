@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from node.printing.spool import JobState
 from sepe.products import PRODUCTS
 
 BLANK_PRODUCTS = tuple(product.code for product in PRODUCTS.values() if product.needs_blank)
+# The columns of the ledger's table in the order of `Job`'s fields.
+COLUMNS = (
+    "id, name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, due_day, wanted, announced, "
+    "override, serial, printer, reason, operator"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,16 @@ class Job:
     printer: str
     reason: str
     operator: str
+
+    @classmethod
+    def of(cls, row: tuple[Any, ...]) -> Job:
+        """From a row of `COLUMNS`."""
+        (id_, name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, due_day, wanted,
+         announced, override, serial, printer, reason, operator) = row  # fmt: skip
+        return cls(
+            id_, name, nik, product, issue, JobState(state), fence, epoch, seq, created_ms, changed_ms, due_day,
+            bool(wanted), announced, override, serial, printer, reason, operator,
+        )  # fmt: skip
 
     @property
     def needs_blank(self) -> bool:

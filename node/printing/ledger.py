@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Sequence
 
 from node.printing import spool
-from node.printing.job import BLANK_PRODUCTS, Job, NewJob
+from node.printing.job import BLANK_PRODUCTS, COLUMNS, Job, NewJob
 from node.printing.rights import HOME_FENCE, is_home
 from node.printing.spool import Blank, Fact, JobState
 from node.storage.schema import JOB_IS_OPEN
@@ -21,10 +21,6 @@ from sepe.wire.v1 import event_pb2
 
 JOB_NAME_BYTES = 12
 _BLANK_STATE = {Blank.BACK: "at_hand", Blank.PRINTED: "printed", Blank.SPOILED: "spoiled"}
-_COLUMNS = (
-    "id, name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, due_day, wanted, announced, "
-    "override, serial, printer, reason, operator"
-)
 
 
 class Ledger:
@@ -35,20 +31,20 @@ class Ledger:
 
     # What the desk does
 
-    def add(self, jobs: Sequence[tuple[NewJob, int]], epoch_number: int, now_ms: int) -> None:
+    def add(self, jobs: Sequence[tuple[NewJob, int]], epoch_number: int, now_ms: int, asked_day: str) -> None:
         """Enter new jobs, each with the seq of its recording; call it in the transaction that writes these."""
         rows = [
             (
                 secrets.token_hex(JOB_NAME_BYTES), job.nik, job.product, job.issue, str(job.state),
                 HOME_FENCE if is_home(job.nik, self._store.node) else None,
-                epoch_number, seq, now_ms, now_ms, job.due_day, job.reason,
+                epoch_number, seq, now_ms, now_ms, job.due_day, asked_day, job.reason,
             )
             for job, seq in jobs
         ]  # fmt: skip
         with self._store.transaction():
             self._store.connection.executemany(
                 "INSERT INTO job (name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, "
-                "due_day, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "due_day, asked_day, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
 
@@ -175,6 +171,17 @@ class Ledger:
             self._store.connection.execute("UPDATE job SET fence = ? WHERE id = ?", (fence, job_id))
             return self.settle(job_id, Fact.CLEARED, now_ms=now_ms)
 
+    def await_right(self, reason: str, *, retry_ms: int, now_ms: int) -> int:
+        """There is no line: everything without a right waits for one until ``retry_ms``. Returns how many."""
+        with self._store.transaction():
+            cursor = self._store.connection.execute(
+                "UPDATE job SET state = 'waiting_right', reason = ?, retry_ms = ?, changed_ms = ? "
+                f"WHERE state IN ('queued', 'waiting_right') AND {JOB_IS_OPEN} "
+                "AND fence IS NULL AND retry_ms <= ?",
+                (reason, retry_ms, now_ms, now_ms),
+            )
+        return int(cursor.rowcount)
+
     def deny(self, job_id: int, reason: str, *, retry_ms: int, now_ms: int) -> Job:
         """No right yet; ask again at ``retry_ms``."""
         with self._store.transaction():
@@ -186,7 +193,7 @@ class Ledger:
 
         Set-based: with a thousand cards waiting this is a handful of statements. Returns how many jobs moved.
         """
-        moved = 0
+        moved: int = 0
         with self._store.transaction():
             execute = self._store.connection.execute
             moved += execute(
@@ -279,8 +286,8 @@ class Ledger:
         return bytes(row[0])
 
     def _jobs(self, condition: str, *arguments: object) -> list[Job]:
-        rows = self._store.connection.execute(f"SELECT {_COLUMNS} FROM job WHERE {condition}", arguments)
-        return [Job(*row[:5], JobState(row[5]), *row[6:12], bool(row[12]), *row[13:]) for row in rows.fetchall()]
+        rows = self._store.connection.execute(f"SELECT {COLUMNS} FROM job WHERE {condition}", arguments)
+        return [Job.of(row) for row in rows.fetchall()]
 
     def _card_moved(self, job: Job, state: int, reason: str, operator: str) -> Draft:
         body = event_pb2.CardMoved(

@@ -14,6 +14,7 @@ waiting_due    due                     queued
 *waiting*      disputed                held
 *waiting*      cleared                 ready
 held           released                queued
+*waiting*      refused                 failed                      back
 *waiting*      withdrawn               void           void         back
 ready          intent                  reserved       sent         kept
 reserved       accepted                submitted
@@ -41,7 +42,8 @@ A printer that remembers a job in doubt may still say *printed* (or that it is a
 What "centre hears" names is written to the outbox in the transaction that changes the state. A card state only
 rises (`sepe.card`), so an attempt that went back to *ready* and is sent again under the same blank repeats its
 ``sent``, which changes nothing there. ``void`` stands above all: an attempt that is void is never tried again, its
-successor is a job of its own. ``failed`` is for a person: the printer will never take this document as it is.
+successor is a job of its own. ``failed`` is for a person: the document cannot be drawn, or the printer will never
+take it as it is.
 """
 
 from __future__ import annotations
@@ -141,7 +143,7 @@ TABLE: dict[tuple[JobState, Fact], Move] = {
     },
     (S.READY, F.INTENT): Move(S.RESERVED, _SENT),
     (S.RESERVED, F.NOT_ACCEPTED): Move(S.READY),
-    (S.RESERVED, F.REFUSED): Move(S.FAILED, 0, Blank.BACK),
+    **{(state, F.REFUSED): Move(S.FAILED, 0, Blank.BACK) for state in (*WAITING, S.RESERVED)},
     (S.RESERVED, F.LOST): Move(S.IN_DOUBT, _IN_DOUBT),
     (S.RESERVED, F.ACCEPTED): Move(S.SUBMITTED),
     (S.SUBMITTED, F.ACCEPTED): Move(S.SUBMITTED),

@@ -75,7 +75,7 @@ CREATE TABLE tally (
 -- The print ledger: one row per attempt to make one card or paper. States: node/printing/spool.py.
 -- name: what the printer knows it by. fence: NULL until there is a right. body: the recording, copied here
 -- when the outbox row (epoch, seq) is pruned. announced: the last card state that went to the outbox.
--- override: why a supervisor printed without the right.
+-- override: why a supervisor printed without the right. asked_day: of the recording; '' for a further attempt.
 CREATE TABLE job (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -89,6 +89,7 @@ CREATE TABLE job (
     created_ms INTEGER NOT NULL,
     changed_ms INTEGER NOT NULL,
     due_day TEXT NOT NULL,
+    asked_day TEXT NOT NULL DEFAULT '',
     retry_ms INTEGER NOT NULL DEFAULT 0,
     wanted INTEGER NOT NULL DEFAULT 0,
     announced INTEGER NOT NULL DEFAULT 0,

@@ -16,7 +16,7 @@ from typing import Any
 
 from node.outbox.plan import Page, Row, next_page
 from node.settings import DATABASE_NAME, SETTINGS_NAME, NodeSettings, load_settings
-from node.storage import schema
+from node.storage import prune, schema
 from sepe import codec, hlc
 from sepe.errors import InvalidInputError
 from sepe.events import Draft
@@ -24,10 +24,6 @@ from sepe.ids import EPOCH_BYTES, EventId
 from sepe_io import sqlite
 from sepe_io.sqlite import Connection, StorageDamagedError
 
-PRUNE_KEEP_MS = 30 * 86_400_000
-PRUNE_KEEP_BYTES = 2 * 1024**3
-# One transaction of a prune: short enough that a recording beside it does not wait noticeably.
-PRUNE_ROWS_MAX = 5_000
 # How many rows at the end of the outbox every opening verifies; `doctor` verifies all.
 TAIL_ROWS = 8
 # A wall clock beyond this (year 4199) is not believed; it also keeps stamps inside SQLite's signed 64 bits.
@@ -150,7 +146,7 @@ class NodeStore:
             tail = self._tail()
             stamp, chain, seq = tail.last_stamp, tail.last_chain, tail.last_seq
             wall_ms, seen_hub = min(now_ms, CLOCK_MS_MAX), hlc.stamp_of(tail.hub_ms)
-            rows = []
+            rows: list[tuple[int, int, int, int, int, bytes, bytes]] = []
             for draft in drafts:
                 seq += 1
                 stamp = hlc.next_stamp(stamp, wall_ms, seen_hub=seen_hub)
@@ -169,7 +165,7 @@ class NodeStore:
             old = self._tail()
             number, epoch = self._insert_epoch(reason, now_ms, stamp_floor=old.last_stamp)
             chain = codec.chain_start(self.node, epoch)
-            rows = []
+            rows: list[tuple[int, int, int, int, int, bytes, bytes]] = []
             for row in self._rows(old.number, keep_seq):
                 chain = codec.chain_next(chain, row.nik, row.stamp, row.kind, row.body)
                 rows.append((number, len(rows) + 1, row.nik, row.stamp, row.kind, row.body, chain))
@@ -177,16 +173,22 @@ class NodeStore:
             self.connection.execute("UPDATE epoch SET carried_seq = ? WHERE number = ?", (len(rows), number))
             return self.position()
 
-    def prune(self, now_ms: int, keep_ms: int = PRUNE_KEEP_MS, keep_bytes: int = PRUNE_KEEP_BYTES) -> int:
+    def prune(self, now_ms: int, keep_ms: int = prune.KEEP_MS, keep_bytes: int = prune.KEEP_BYTES) -> int:
         """Forget rows that the hub holds and that are older than ``keep_ms``, or older rows of a large file.
 
         Only rows at or under the watermark go, and never the last one. Returns how many went; the hub may ask
         for younger ones again after a restore from its backup.
         """
         pruned = 0
-        while batch := self._prune_batch(now_ms - keep_ms, keep_bytes):
+        while True:
+            with self.transaction():
+                tail = self._tail()
+                batch = prune.prune_batch(
+                    self.connection, tail.number, tail.last_seq, before_ms=now_ms - keep_ms, keep_bytes=keep_bytes
+                )
+            if not batch:
+                return pruned
             pruned += batch
-        return pruned
 
     # Outbox: read
 
@@ -236,6 +238,11 @@ class NodeStore:
         """Every epoch of this machine, oldest first."""
         return [row[0] for row in self._all("SELECT epoch FROM epoch ORDER BY number")]
 
+    def last_seq_of(self, epoch: bytes) -> int:
+        """The highest seq held of an epoch, 0 when none is."""
+        statement = "SELECT max(seq) FROM outbox WHERE epoch = (SELECT number FROM epoch WHERE epoch = ?)"
+        return int(self._one(statement, epoch)[0] or 0)
+
     # What the hub said
 
     def store_durable(self, seq: int, now_ms: int, went_back: bool = False) -> None:
@@ -268,8 +275,8 @@ class NodeStore:
 
     def clock(self) -> ClockView:
         """What this machine knows of time."""
-        row = self._one("SELECT hub_ms, heard_ms, skew_ms FROM clock")
-        return ClockView(*row, last_stamp=self._tail().last_stamp)
+        hub_ms, heard_ms, skew_ms = self._one("SELECT hub_ms, heard_ms, skew_ms FROM clock")
+        return ClockView(hub_ms, heard_ms, skew_ms, self._tail().last_stamp)
 
     def report_link(self, kind: str, now_ms: int) -> None:
         """The running node says every few seconds how it reaches the hub: ``nats``, ``grpc`` or ``offline``."""
@@ -362,49 +369,6 @@ class NodeStore:
             (epoch, now_ms, reason, stamp_floor),
         )
         return int(cursor.lastrowid), epoch
-
-    def _prune_batch(self, before_ms: int, keep_bytes: int) -> int:
-        with self.transaction():
-            tail = self._tail()
-            (pages, free, size) = (
-                int(self._one(f"PRAGMA {name}")[0]) for name in ("page_count", "freelist_count", "page_size")
-            )
-            # Above the limit age does not matter.
-            limit_stamp = hlc.stamp_of(before_ms) if (pages - free) * size <= keep_bytes else hlc.STAMP_MAX >> 1
-            for number, durable_seq, carried in self._all(
-                "SELECT number, durable_seq, (SELECT n.carried_seq FROM epoch n WHERE n.number = e.number + 1) "
-                "FROM epoch e ORDER BY number"
-            ):
-                if number == tail.number:
-                    last = min(durable_seq, tail.last_seq - 1)
-                elif number + 1 < tail.number or carried <= tail.durable_seq:
-                    last = (1 << 62) - 1  # What the hub lacked of it was carried on, and arrived.
-                else:
-                    last = durable_seq
-                if count := self._delete_rows(number, last, limit_stamp):
-                    return count
-        return 0
-
-    def _delete_rows(self, number: int, last_seq: int, before_stamp: int) -> int:
-        doomed = self._all(
-            "SELECT seq, chain, stamp FROM outbox WHERE epoch = ? AND seq <= ? ORDER BY seq LIMIT ?",
-            number, last_seq, PRUNE_ROWS_MAX,
-        )  # fmt: skip
-        count = next((index for index, row in enumerate(doomed) if row[2] >= before_stamp), len(doomed))
-        if count == 0:
-            return 0
-        seq, chain, _ = doomed[count - 1]
-        # An unfinished job still needs its recording to print from.
-        self.connection.execute(
-            "UPDATE job SET body = (SELECT body FROM outbox o WHERE o.epoch = job.epoch AND o.seq = job.seq) "
-            f"WHERE epoch = ? AND seq <= ? AND body IS NULL AND {schema.JOB_IS_OPEN}",
-            (number, seq),
-        )
-        self.connection.execute("DELETE FROM outbox WHERE epoch = ? AND seq <= ?", (number, seq))
-        self.connection.execute(
-            "UPDATE epoch SET pruned_seq = ?, pruned_chain = ? WHERE number = ?", (seq, chain, number)
-        )
-        return count
 
     @contextmanager
     def _read(self) -> Iterator[None]:

@@ -1,0 +1,239 @@
+"""``node print``, ``prints``, ``resolve``, ``hand-over``: the print ledger at the desk."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated
+
+import typer
+from filelock import Timeout
+
+from node.cli.common import EXIT_PART, AsJson, Dir, note, opened, print_json, print_table
+from node.cli.words import say
+from node.clock import now_ms
+from node.desk.hand_over import hand_over, resolve
+from node.printing.job import Job
+from node.printing.ledger import Ledger
+from node.printing.press import Press, press_lock
+from node.printing.spool import NO_CARD, WAITING, JobState
+from node.storage.store import NodeStore
+from sepe.errors import InvalidInputError
+from sepe.nik import Nik
+
+# A job in one of these is on its way; in any other it is done or waits for something that printing cannot bring.
+MOVING = (JobState.QUEUED, JobState.READY, JobState.RESERVED, JobState.SUBMITTED)
+POLL_SECONDS = 0.2
+
+Operator = Annotated[str, typer.Option("--operator", help="Who does it; goes into the event.")]
+Niks = Annotated[list[str] | None, typer.Argument(metavar="[NIK …]", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+
+    @app.command(name="print")
+    def print_now(  # noqa: PLR0917 - options of a command
+        folder: Dir,
+        niks: Niks = None,
+        everything: Annotated[bool, typer.Option("--all", help="Everything that waits.")] = False,
+        printer: Annotated[str, typer.Option(help="Instead of the printer in node.toml.")] = "",
+        override: Annotated[bool, typer.Option(help="Print without the right; a supervisor's decision.")] = False,
+        reason: Annotated[str, typer.Option(help="Why, with --override; the centre reads it.")] = "",
+        operator: Operator = "",
+        wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the printer.")] = 60.0,
+        as_json: AsJson = False,
+    ) -> None:
+        """Print what waits for these residents, or everything, and say what became of it.
+
+        Works while the node runs: then its press does the printing. Exit code 1: not everything was printed.
+
+        Example: sepe node print ./oebobo 5371044101909001
+        """
+        if bool(niks) == everything:
+            raise InvalidInputError("name residents or say --all", field="NIK", hint="sepe node print DIR --all")
+        with opened(folder) as store:
+            wished = _wish(store, niks, override=override, reason=reason, operator=operator)
+            address = printer or store.settings.printer
+            jobs = [job.id for job in wished]
+            if jobs and any(job.state in MOVING or job.state in WAITING for job in wished):
+                asyncio.run(_bring(store, address, jobs, wait))
+            ledger = Ledger(store)
+            now = [ledger.job(job) for job in jobs]
+        _show(now, as_json=as_json, full=True)
+        if not all(job.state in (JobState.PRINTED, JobState.HANDED_OVER) for job in now):
+            raise typer.Exit(EXIT_PART)
+
+    @app.command()
+    def prints(
+        folder: Dir,
+        nik: Annotated[str | None, typer.Option("--nik", help="Only this resident.")] = None,
+        state: Annotated[str | None, typer.Option("--state", help="Only this state, such as in_doubt.")] = None,
+        limit: Annotated[int, typer.Option(min=1, help="How many, latest first.")] = 50,
+        as_json: AsJson = False,
+    ) -> None:
+        """The print ledger: every attempt, its state, its blank, and why it waits.
+
+        Example: sepe node prints ./oebobo --state in_doubt
+        """
+        with opened(folder) as store:
+            ledger = Ledger(store)
+            if nik is not None:
+                jobs = ledger.of_resident(Nik.parse(nik).number)[::-1]
+            elif state is not None:
+                jobs = ledger.in_state(_state(state))[::-1]
+            else:
+                jobs = ledger.all(limit)
+            if state is not None:
+                jobs = [job for job in jobs if job.state == _state(state)]
+        _show(jobs[:limit], as_json=as_json, full=as_json)
+
+    @app.command(name="resolve")
+    def resolve_doubt(  # noqa: PLR0917 - options of a command
+        folder: Dir,
+        job: Annotated[int, typer.Argument(metavar="JOB", help="Number from `sepe node prints`.")],
+        came_out: Annotated[str, typer.Option("--came-out", help="yes or no: does the card lie in the tray?")],
+        blank_spoiled: Annotated[bool, typer.Option(help="The blank is unusable; destroy it.")] = False,
+        operator: Operator = "",
+        as_json: AsJson = False,
+    ) -> None:
+        """Settle a job in doubt: you looked into the printer's tray.
+
+        no: the card is made again, by a new job. --blank-spoiled counts the blank as spoiled.
+
+        Example: sepe node resolve ./oebobo 17 --came-out yes
+        """
+        if came_out not in ("yes", "no", "ya", "tidak"):
+            raise InvalidInputError("say yes or no", field="--came-out", value=came_out)
+        with opened(folder) as store:
+            settled, successor = resolve(
+                store, job, came_out=came_out in ("yes", "ya"), is_spoiled=blank_spoiled, operator=operator,
+                now_ms=now_ms(),
+            )  # fmt: skip
+        _show([settled] if successor is None else [settled, successor], as_json=as_json, full=True)
+
+    @app.command(name="hand-over")
+    def hand_over_card(
+        folder: Dir,
+        nik: Annotated[str, typer.Argument(metavar="NIK")],
+        product: Annotated[str | None, typer.Option(help="Only this product.")] = None,
+        operator: Operator = "",
+        as_json: AsJson = False,
+    ) -> None:
+        """Give the printed card to its owner.
+
+        Example: sepe node hand-over ./oebobo 5371044101909001
+        """
+        number = Nik.parse(nik).number
+        with opened(folder) as store:
+            handed = hand_over(store, number, product=product, operator=operator, now_ms=now_ms())
+        _show(handed, as_json=as_json, full=True)
+
+
+def _wish(store: NodeStore, niks: list[str] | None, *, override: bool, reason: str, operator: str) -> list[Job]:
+    """The jobs that are meant, marked as wanted; a resident whose attempts all failed gets a new one."""
+    ledger = Ledger(store)
+    if niks is None:
+        return ledger.in_state(*WAITING)
+    wished: list[Job] = []
+    with store.transaction():
+        for text in niks:
+            jobs = ledger.of_resident(Nik.parse(text).number)
+            if not jobs:
+                raise InvalidInputError(
+                    "tidak ada permintaan cetak untuk NIK ini di sini",
+                    field="nik",
+                    value=text,
+                    hint="Rekam dahulu: sepe node record DIR -",
+                )
+            latest = {(job.product, job.issue): job for job in jobs}.values()
+            for one in latest:
+                job = ledger.retry(one.id, now_ms()) if one.state in NO_CARD else one
+                if override and job.state in (JobState.WAITING_RIGHT, JobState.HELD, JobState.QUEUED):
+                    job = ledger.override(job.id, reason=reason, operator=operator, now_ms=now_ms())
+                ledger.want(job.id)
+                wished.append(job)
+    return wished
+
+
+async def _bring(store: NodeStore, printer: str, jobs: list[int], wait_seconds: float) -> None:
+    """Press here if nobody else does, until the jobs stand still or the time is over."""
+    until = time.monotonic() + wait_seconds
+    ledger = Ledger(store)
+    lock = press_lock(store.folder)
+    try:
+        with lock.acquire(timeout=0):
+            await _press(store, printer, jobs, until)
+    except Timeout:
+        note(say("Node sedang berjalan; menunggu pencetaknya …", "The node is running; waiting for its printer …"))
+        # The other press is another process: nothing but the database can tell.
+        while _moving(ledger, jobs) and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def _press(store: NodeStore, printer: str, jobs: list[int], until: float) -> None:
+    from node.link.rights import GrpcRights
+    from node.printing.driver import open_driver
+    from node.printing.paper import Paper
+    from node.settings import KEY_NAME
+    from sepe_io import keys
+
+    if not printer:
+        raise InvalidInputError(
+            "no printer is set", field="printer", hint="Say --printer folder:PATH, or set it in node.toml."
+        )
+    driver = open_driver(printer)
+    own = NodeStore.open(store.folder)
+    rights = GrpcRights(store.settings.hub, store.node, keys.load(store.folder / KEY_NAME))
+    press = Press(own, driver, Paper(own), printer=printer, rights=rights, now_ms=now_ms)
+    ledger = Ledger(store)
+    try:
+        while True:
+            moved = await press.turn()
+            if not _moving(ledger, jobs) or time.monotonic() > until:
+                break
+            if not moved:
+                await asyncio.sleep(POLL_SECONDS)
+    finally:
+        await press.close()
+        own.close()
+        await rights.close()
+        await driver.close()
+
+
+def _moving(ledger: Ledger, jobs: list[int]) -> bool:
+    return any(ledger.job(job).state in MOVING for job in jobs)
+
+
+def _state(text: str) -> JobState:
+    try:
+        return JobState(text)
+    except ValueError:
+        raise InvalidInputError("no such state", field="--state", value=text, hint=", ".join(JobState)) from None
+
+
+def _show(jobs: list[Job], *, as_json: bool, full: bool) -> None:
+    if as_json:
+        print_json([_document(job) for job in jobs])
+        return
+    print_table(
+        ("job", "nik", "product", "issue", "state", "serial", "reason"),
+        [
+            (job.id, _nik(job, full=full), job.product, job.issue, str(job.state), job.serial, job.reason)
+            for job in jobs
+        ],
+    )
+
+
+def _nik(job: Job, *, full: bool) -> str:
+    text = f"{job.nik:016d}"
+    return text if full else Nik(text).masked
+
+
+def _document(job: Job) -> dict[str, object]:
+    return {
+        "job": job.id, "name": job.name, "nik": _nik(job, full=True), "product": job.product, "issue": job.issue,
+        "state": str(job.state), "serial": job.serial, "fence": job.fence, "printer": job.printer,
+        "due": job.due_day, "override": job.override, "reason": job.reason, "operator": job.operator,
+        "created_ms": job.created_ms, "changed_ms": job.changed_ms,
+    }  # fmt: skip

@@ -1,0 +1,131 @@
+"""A full examination of a node directory: everything that opening it only samples."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from node.desk.photos import photo_path
+from node.settings import KEY_NAME
+from node.storage.store import NodeStore, check_rows
+from sepe.errors import SepeError
+from sepe.events import Kind
+from sepe.wire.v1 import event_pb2
+from sepe_io.sqlite import StorageDamagedError, translated, wal_is_safe
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One examined thing. ``detail`` says what was found, or what is wrong and what to do."""
+
+    check: str
+    is_ok: bool
+    detail: str
+
+
+def examine(store: NodeStore) -> list[Finding]:
+    """All findings; nothing is changed."""
+    checks: Iterable[tuple[str, Callable[[NodeStore], str]]] = (
+        ("sqlite", _sqlite),
+        ("database", _database),
+        ("chain", _chain),
+        ("key", _key),
+        ("photos", _photos),
+        ("prints", _prints),
+        ("blanks", _blanks),
+    )
+    findings = []
+    for name, check in checks:
+        try:
+            findings.append(Finding(name, True, check(store)))
+        except SepeError as exc:
+            findings.append(Finding(name, False, str(exc)))
+    return findings
+
+
+def _sqlite(store: NodeStore) -> str:
+    version = store.connection.execute("SELECT sqlite_version()").fetchone()[0]
+    mode = store.connection.execute("PRAGMA journal_mode").fetchone()[0]
+    if mode == "wal" and not wal_is_safe():
+        raise StorageDamagedError(f"SQLite {version} may lose commits in WAL mode; reinstall pysqlite3")
+    return f"{version}, journal {mode}"
+
+
+def _database(store: NodeStore) -> str:
+    with translated():
+        words = [row[0] for row in store.connection.execute("PRAGMA integrity_check(5)")]
+    if words != ["ok"]:
+        raise StorageDamagedError(f"{words[0]}; copy the directory away, then ask the centre for what it holds")
+    return "ok"
+
+
+def _chain(store: NodeStore) -> str:
+    """Follow every epoch from the row after the last pruned one."""
+    count = 0
+    for epoch in store.epochs():
+        rows = store.events_after(0, epoch)
+        first = next(rows, None)
+        if first is None:
+            continue
+        before = store.chain_at(first.seq - 1, epoch)
+        if before is None:
+            raise StorageDamagedError(f"outbox row {first.seq - 1} is missing; the centre must be asked for it")
+        rows = store.events_after(first.seq - 1, epoch)
+        check_rows(before, rows)
+        count += store.last_seq_of(epoch) - first.seq + 1
+    return f"{count} events in {len(store.epochs())} epochs"
+
+
+def _key(store: NodeStore) -> str:
+    from sepe_io import keys
+
+    return keys.load(store.folder / KEY_NAME).key_id.hex()
+
+
+def _photos(store: NodeStore) -> str:
+    """Every photo that a kept event names lies there, byte for byte."""
+    count = 0
+    for epoch in store.epochs():
+        for row in store.events_after(0, epoch):
+            if row.kind != Kind.RECORDED:
+                continue
+            sha256 = event_pb2.Recorded.FromString(row.body).photo_sha256
+            if not sha256:
+                continue
+            count += 1
+            try:
+                data = photo_path(store.folder, sha256).read_bytes()
+            except OSError as exc:
+                raise StorageDamagedError(f"the photo of event {row.seq} is missing; take it again") from exc
+            if hashlib.sha256(data).digest() != sha256:
+                raise StorageDamagedError(f"the photo of event {row.seq} is damaged; take it again")
+    return f"{count} photos"
+
+
+def _prints(store: NodeStore) -> str:
+    """Every attempt that the printer may know has its event in the outbox, and no issue has two cards at once."""
+    doubles = store.connection.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM job WHERE state NOT IN ('spoiled', 'void') "
+        "GROUP BY nik, product, issue HAVING count(*) > 1)"
+    ).fetchone()[0]
+    silent = store.connection.execute(
+        "SELECT count(*) FROM job WHERE announced = 0 AND state IN "
+        "('reserved', 'submitted', 'in_doubt', 'printed', 'handed_over')"
+    ).fetchone()[0]
+    if doubles or silent:
+        raise StorageDamagedError(
+            f"{doubles} issues with two attempts at once, {silent} attempts without an event"
+        )
+    return f"{store.connection.execute('SELECT count(*) FROM job').fetchone()[0]} attempts"
+
+
+def _blanks(store: NodeStore) -> str:
+    """Every blank that a job holds is that job's, and the other way round."""
+    strays = store.connection.execute(
+        "SELECT count(*) FROM blank LEFT JOIN job ON job.id = blank.job WHERE blank.state IN ('reserved', 'printed') "
+        "AND (job.id IS NULL OR job.serial <> blank.serial OR job.product <> blank.product)"
+    ).fetchone()[0]
+    if strays:
+        raise StorageDamagedError(f"{strays} blanks are booked to a job that does not have them")
+    return f"{store.connection.execute('SELECT count(*) FROM blank').fetchone()[0]} blanks"

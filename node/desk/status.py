@@ -1,0 +1,97 @@
+"""How this machine stands: what the centre lacks of it, what waits at the printer, what needs a person's eye."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from node.printing.ledger import Ledger
+from node.stock import Stock
+from node.storage.store import NodeStore
+from sepe import hlc
+
+# An office PC's clock without a time server; beyond it the hub caps our stamps (`hlc.AHEAD_MS_MAX`).
+SKEW_MS_MAX = 600_000
+CLOCK_BACK_MS_MAX = 60_000
+DISK_FREE_BYTES_MIN = 500 * 1024**2
+LINK_OFFLINE = "offline"
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """One thing that an operator should know; ``code`` is stable."""
+
+    code: str
+    indonesian: str
+    english: str
+
+
+def status(store: NodeStore, now_ms: int) -> dict[str, object]:
+    """The document of ``node status --json``, without its warnings."""
+    position = store.position()
+    clock = store.clock()
+    oldest = next(store.events_after(position.durable_seq), None)
+    waited_ms = 0 if oldest is None else now_ms - hlc.wall_ms_of(oldest.stamp)
+    return {
+        "node": store.node,
+        "epoch": position.epoch.hex(),
+        "last_seq": position.last_seq,
+        "durable_seq": position.durable_seq,
+        "pending": position.last_seq - position.durable_seq,
+        "oldest_pending_seconds": max(waited_ms, 0) // 1000,
+        "link": store.link(now_ms),
+        "prints": Ledger(store).counts(),
+        "blanks": {product: states.get("at_hand", 0) for product, states in Stock(store).counts().items()},
+        "clock_skew_ms": clock.skew_ms,
+        "disk_free_bytes": shutil.disk_usage(store.folder).free,
+        "hub": store.settings.hub,
+    }
+
+
+def warnings(store: NodeStore, now_ms: int) -> Iterable[Caution]:
+    """What needs a person's eye, most urgent first."""
+    clock = store.clock()
+    prints = Ledger(store).counts()
+    free = shutil.disk_usage(store.folder).free
+    if free < DISK_FREE_BYTES_MIN:
+        megabytes = free // 1024**2
+        yield Caution(
+            "disk_low",
+            f"Sisa ruang disk {megabytes} MB; perekaman berhenti bila penuh. Pindahkan berkas lain",
+            f"{megabytes} MB of disk left; recording stops when it is full. Move other files away",
+        )
+    back_ms = hlc.wall_ms_of(clock.last_stamp) - now_ms
+    if clock.last_stamp and back_ms > CLOCK_BACK_MS_MAX:
+        yield Caution(
+            "clock_back",
+            f"Jam mundur {back_ms // 1000} detik dari rekaman terakhir; perekaman jalan terus. Setel jamnya",
+            f"The clock is {back_ms // 1000} s behind the last recording; recording goes on. Set the clock",
+        )
+    if abs(clock.skew_ms) > SKEW_MS_MAX:
+        yield Caution(
+            "clock_skew",
+            f"Jam komputer berbeda {clock.skew_ms // 1000} detik dari jam pusat. Setel jamnya",
+            f"The clock differs from the centre's by {clock.skew_ms // 1000} s. Set the clock",
+        )
+    if count := prints.get("in_doubt"):
+        yield Caution(
+            "in_doubt",
+            f"{count} cetakan diragukan: lihat baki pencetak, lalu sepe node resolve DIR JOB --came-out yes|no",
+            f"{count} prints in doubt: look into the tray, then sepe node resolve DIR JOB --came-out yes|no",
+        )
+    if count := prints.get("waiting_blank"):
+        yield Caution(
+            "blanks_out",
+            f"{count} kartu menunggu blangko: sepe node blanks receive DIR --product … --first … --last …",
+            f"{count} cards wait for blanks: sepe node blanks receive DIR --product … --first … --last …",
+        )
+    if count := prints.get("waiting_right"):
+        yield Caution(
+            "waiting_right",
+            f"{count} kartu warga kecamatan lain menunggu hak cetak dari pusat",
+            f"{count} cards of other offices' residents wait for the right from the centre",
+        )
+    if count := prints.get("failed"):
+        yield Caution("failed", f"{count} dokumen tidak dapat dicetak: sepe node prints DIR --state failed",
+                       f"{count} documents cannot be printed: sepe node prints DIR --state failed")  # fmt: skip
