@@ -203,14 +203,20 @@ _STEPS = {
 }
 _LINKS = {"nats": "NATS, lancar", "grpc": "gRPC, cadangan", "offline": "putus"}
 _PRINTS = {
+    "waiting_due": "belum waktunya",
     "queued": "antre",
-    "claiming": "meminta hak",
-    "printing": "sedang dicetak",
-    "in_doubt": "ragu, periksa printer",
+    "waiting_right": "menunggu hak cetak",
+    "waiting_blank": "menunggu blangko",
+    "held": "ditahan",
+    "ready": "siap cetak",
+    "reserved": "dikirim ke pencetak",
+    "submitted": "sedang dicetak",
+    "in_doubt": "ragu, periksa pencetak",
     "printed": "tercetak",
     "handed_over": "diserahkan",
     "spoiled": "rusak",
     "void": "batal",
+    "failed": "gagal",
 }
 _PAGE = """<!doctype html>
 <html lang="id"><head><meta charset="utf-8"><title>Sepe {node}</title>

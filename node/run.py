@@ -1,0 +1,175 @@
+"""A running office machine: relay, press and page, put together and taken apart.
+
+Nothing here is needed to record or to print at the desk; those are commands of their own on the same database.
+Each part lives on when another fails, and all of them live without a hub for as long as it takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from node.clock import now_ms
+from node.http import Condition, HttpServer, application
+from node.link.rights import GrpcRights
+from node.outbox.office import open_office
+from node.printing.driver import open_driver
+from node.printing.ledger import Ledger
+from node.printing.press import keep_pressing
+from node.settings import RUN_LOCK_NAME, load_settings
+from node.storage.store import NodeStore
+from sepe.errors import SepeError, TransientError
+from sepe.hlc import wall_ms_of
+from sepe_io.channel import AddressBusyError, join_address
+from sepe_io.logs import logger
+from sepe_io.process import stop_requests
+
+HTTP_DEFAULT = ("127.0.0.1", 7490)
+RESTART_S = 10.0
+STOP_TIMEOUT_S = 3.0
+
+_log = logger("node.run")
+
+
+class AlreadyRunningError(TransientError):
+    """Another process relays from this directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What ``sepe node run`` was told; empty means what node.toml says.
+
+    Attributes:
+        http: host and port of the page; port 0 is a free one; ``None``: `HTTP_DEFAULT`, or a free port when
+            another program has it.
+    """
+
+    folder: Path
+    http: tuple[str, int] | None = None
+    printer: str = ""
+    hub: str = ""
+    nats: str = ""
+    software: str = ""
+
+
+# Called once when everything stands: with the node's name and the page's address, HOST:PORT.
+OnReady = Callable[[str, str], None]
+
+
+async def run_node(options: RunOptions, on_ready: OnReady) -> None:
+    """Run until somebody asks this process to end.
+
+    Raises:
+        InvalidInputError: no node directory, no hub known, or a printer address that is none.
+        AlreadyRunningError: another process relays from this directory.
+        AddressBusyError: another program has the port that was asked for.
+    """
+    async with AsyncExitStack() as stack:
+        stop = stack.enter_context(stop_requests())
+        printer = options.printer or load_settings(options.folder).printer
+        if printer:
+            await open_driver(printer).close()  # A typing mistake is told now, not by the press's log.
+        stack.callback(take_run_lock(options.folder).release)
+        office = await stack.enter_async_context(
+            open_office(options.folder, hub=options.hub, nats=options.nats, software=options.software)
+        )
+        server = HttpServer(application(office.relay.view, lambda: look(options.folder, office.settings.node)))
+        address = await _listen(server, options.http)
+        stack.push_async_callback(server.stop)
+        tasks = [asyncio.create_task(_keep(office.relay.run, "relay"))]
+        if printer:
+            rights = GrpcRights(
+                options.hub or office.settings.hub,
+                office.settings.node,
+                office.signer,
+                skew_ms=lambda: _skew_ms(options.folder),
+            )
+            stack.push_async_callback(rights.close)
+            tasks.append(
+                asyncio.create_task(_keep(lambda: _press(options.folder, printer, rights, stop), "press"))
+            )
+        on_ready(office.settings.node, address)
+        _log.info("node.started", node=office.settings.node, http=address, prints=bool(printer))
+        await stop.wait()
+        _log.info("node.stopping")
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S)
+
+
+def take_run_lock(folder: Path) -> FileLock:
+    """The lock that makes one relay of a node directory the only one, taken.
+
+    Raises:
+        AlreadyRunningError: another process holds it.
+    """
+    load_settings(folder)
+    lock = FileLock(folder / RUN_LOCK_NAME)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as exc:
+        raise AlreadyRunningError(
+            f"`sepe node run` or `node sync` is at work in {folder} already. End it first; recording, printing "
+            "and status work beside it"
+        ) from exc
+    return lock
+
+
+def look(folder: Path, node: str) -> Condition:
+    """How the machine is, read by a connection of its own."""
+    try:
+        store = NodeStore.open(folder)
+    except SepeError as exc:
+        return Condition(node, storage=str(exc))
+    try:
+        position = store.position()
+        waiting = store.page(position.durable_seq, 1)
+        written_ms = wall_ms_of(waiting.columns.stamps[0]) if waiting else now_ms()
+        return Condition(
+            node,
+            prints=tuple(sorted(Ledger(store).counts().items())),
+            oldest_pending_s=max(now_ms() - written_ms, 0) // 1000,
+        )
+    except SepeError as exc:
+        return Condition(node, storage=str(exc))
+    finally:
+        store.close()
+
+
+async def _listen(server: HttpServer, wanted: tuple[str, int] | None) -> str:
+    host, port = wanted or HTTP_DEFAULT
+    try:
+        port = await server.start(host, port)
+    except AddressBusyError:
+        if wanted is not None:
+            raise
+        # A second node on one machine, as at a demonstration, shall not fail for its page.
+        port = await server.start(host, 0)
+    return join_address(host, port)
+
+
+async def _keep(run: Callable[[], Awaitable[None]], name: str) -> None:
+    """Run a part for as long as the node runs. What a part cannot mend by itself may be mended by a person."""
+    while True:
+        try:
+            await run()
+        except Exception as exc:
+            _log.error(f"{name}.failed", error=type(exc).__name__, detail=str(exc)[:300])
+        await asyncio.sleep(RESTART_S)
+
+
+def _skew_ms(folder: Path) -> int:
+    """Our clock minus the hub's, as last heard; 0 when it cannot be read."""
+    with suppress(SepeError):
+        store = NodeStore.open(folder)
+        try:
+            return store.clock().skew_ms
+        finally:
+            store.close()
+    return 0

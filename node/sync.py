@@ -1,0 +1,101 @@
+"""``sepe node sync``: try now, and say how far it came."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.clock import now_ms
+from node.outbox.office import open_office
+from node.outbox.worker import NUDGE_KEY, REFUSAL_KEY
+from node.run import AlreadyRunningError, take_run_lock
+from node.storage.store import NodeStore
+
+POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """How far it came.
+
+    Attributes:
+        confirmed: events that the hub confirmed meanwhile.
+        reason: why not all, as the relay says it; may be ``""``.
+        by_running_node: another process did it.
+    """
+
+    last_seq: int
+    durable_seq: int
+    confirmed: int
+    link: str
+    reason: str
+    by_running_node: bool
+
+    @property
+    def pending(self) -> int:
+        return max(self.last_seq - self.durable_seq, 0)
+
+
+def sync(folder: Path, timeout_s: float, *, hub: str = "", nats: str = "") -> SyncReport:
+    """Bring everything to the hub, or as much as ``timeout_s`` allows.
+
+    A running node is asked to do it; without one this process does.
+
+    Raises:
+        InvalidInputError: no node directory, or no hub known.
+    """
+    try:
+        lock = take_run_lock(folder)
+    except AlreadyRunningError:
+        return _ask(folder, timeout_s)
+    try:
+        return asyncio.run(_relay(folder, timeout_s, hub=hub, nats=nats))
+    finally:
+        lock.release()
+
+
+def _ask(folder: Path, timeout_s: float) -> SyncReport:
+    store = NodeStore.open(folder)
+    try:
+        before = store.position()
+        store.put(NUDGE_KEY, secrets.token_hex(4))
+        until = time.monotonic() + timeout_s
+        while (at := store.position()).durable_seq < at.last_seq and time.monotonic() < until:
+            time.sleep(POLL_S)
+        confirmed = at.durable_seq - before.durable_seq if at.epoch == before.epoch else at.durable_seq
+        reason = store.get(REFUSAL_KEY) or ""
+        return SyncReport(
+            at.last_seq, at.durable_seq, max(confirmed, 0), store.link(now_ms()), reason, by_running_node=True
+        )
+    finally:
+        store.close()
+
+
+async def _relay(folder: Path, timeout_s: float, *, hub: str, nats: str) -> SyncReport:
+    async with open_office(folder, hub=hub, nats=nats) as office:
+        before = await office.worker.position()
+        view = office.relay.view
+        task = asyncio.create_task(office.relay.run())
+        link, reason = "offline", ""
+        try:
+            await _until(lambda: task.done() or (view.link != "offline" and view.pending == 0), timeout_s)
+            link, reason = view.link, view.refusal or view.alarm or view.reason
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        at = await office.worker.position()
+    confirmed = at.durable_seq - before.durable_seq if at.epoch == before.epoch else at.durable_seq
+    return SyncReport(at.last_seq, at.durable_seq, max(confirmed, 0), link, reason, by_running_node=False)
+
+
+async def _until(holds: Callable[[], bool], timeout_s: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            while not holds():  # noqa: ASYNC110 - the view is plain data, polled like the database beside it
+                await asyncio.sleep(POLL_S)
