@@ -8,15 +8,26 @@ never touches a disk or a socket. A shell feeds it inputs and performs the effec
                 Nothing to send, or the link refused it: call `nothing_to_send` or `link_down`.
 `StoreDurable`  Persist the watermark *before* the next effect. ``went_back`` says that the hub was restored
                 from a backup and asks for rows again; never prune above it.
-`OpenEpoch`     Persist a new epoch: rows above ``keep_seq`` that the hub does not hold are written again in
-                the new epoch, rows the hub holds and the office lost are fetched. Then call `epoch_opened`.
+`OpenEpoch`     Fetch the hub's frames of this epoch and find the last seq at which both agree. When the hub's
+                history turns out to be a mere beginning of ours, the word was stale: only greet again. Else
+                persist a new epoch in one transaction: our rows above the common seq are written again in it,
+                *with the stamps they had*, and the rows that the hub holds and we lost take their place in the
+                old one. Then call `epoch_opened`.
 `ResetLink`     Close the link and open one, preferably the other kind; then `link_up`.
 
 The shell must deliver, with each hub message, the office's own chain digest at the message's watermark
-(``None`` when it has no such row): comparing the two is how forks, clones and restores are found.
+(``None`` when it has no such row, or no longer the one after it): comparing the two is how forks, clones and
+restores are found.
+
+One machine drives one epoch. An epoch that was left behind still has rows that a hub restored from a backup
+may lack, so on each greeting of the current epoch the shell also greets for every earlier one that the outbox
+holds, with a machine of its own over the same link, until it is level. `OpenEpoch` from such a machine means
+the same, but what the hub lacks is written again in the current epoch instead of a new one.
 
 States: OFFLINE (no link) -> GREETING (hello sent) -> SYNCING -> OFFLINE; PARKED while the hub refuses us or
-asks for patience. Every wait ends by itself: `next_timer_ms` says when to call `tick`.
+asks for patience. Every wait ends by itself: `next_timer_ms` says when to call `tick`. An idle session greets
+again every ``greet_every_ms``, because a hub restored behind a broker that stayed up looks like one with nothing
+to say.
 
 Frames in flight are bounded by ``window_frames``: one at a time starves a long line (600 ms round trips), a
 whole backlog in flight would be sent again after each cut.
@@ -39,6 +50,8 @@ CORRUPT_PAUSE_MS = 1_000
 # A frame that arrives unreadable this often is cut in half, down to single events.
 CORRUPT_TRIES = 3
 EVENTS_MAX = 1000
+# An idle office asks where the hub stands this often: 7,285 offices make eight greetings a second.
+GREET_EVERY_MS = 900_000
 
 
 class State(Enum):
@@ -71,7 +84,11 @@ class StoreDurable:
 
 @dataclass(frozen=True, slots=True)
 class OpenEpoch:
-    """Begin a new epoch. ``reason`` is ``rolled_back`` or ``fork``; the hub holds up to ``hub_seq``."""
+    """Begin a new epoch; the hub holds the old one up to ``hub_seq``.
+
+    ``reason``: ``rolled_back`` (the hub holds rows that we lost), ``fork`` (other rows than ours), or ``pruned``
+    (it asks for rows that we no longer hold: it was restored from a backup older than our retention margin).
+    """
 
     reason: str
     hub_seq: int
@@ -103,6 +120,7 @@ class OfficeSync:
         epoch: the current epoch, 16 bytes.
         last_seq: highest seq in the outbox.
         durable_seq: the stored watermark.
+        greet_every_ms: how long an idle session trusts that the hub stands where it stood.
     """
 
     epoch: bytes
@@ -111,16 +129,22 @@ class OfficeSync:
     window_frames: int = WINDOW_FRAMES
     state: State = State.OFFLINE
     refusal: str = ""
+    greet_every_ms: int = GREET_EVERY_MS
     _in_flight: deque[_InFlight] = field(default_factory=deque)
     _handed_seq: int = 0
     _sending: bool = False
     _timer_ms: int | None = None
+    _greet_due_ms: int = 0
+    # The gap we rewound for, and how many frames behind the lost one will still report it.
+    _gap_seq: int = -1
+    _gap_echoes: int = 0
     _corrupt_tries: int = 0
     _events_max: int = EVENTS_MAX
 
     def link_up(self, now_ms: int) -> list[Effect]:
         """A link is ready: greet before anything else."""
         self._forget_flight()
+        self._gap_seq, self._gap_echoes = -1, 0
         self.state = State.GREETING
         self._timer_ms = now_ms + HELLO_TIMEOUT_MS
         return [SendHello()]
@@ -138,11 +162,17 @@ class OfficeSync:
         return self._fill()
 
     def sent(self, first_seq: int, last_seq: int, now_ms: int) -> list[Effect]:
-        """A frame left. Returns the next one to send, if the window has room."""
+        """A frame left. Returns the next one to send, if the window has room.
+
+        A frame may end above what `outbox_grew` announced: another process committed meanwhile.
+        """
         self._sending = False
+        if self.state is not State.SYNCING:
+            return []  # The session ended while the frame was being built; its ack is welcome all the same.
+        self.last_seq = max(self.last_seq, last_seq)
         self._in_flight.append(_InFlight(first_seq, last_seq, now_ms))
         self._handed_seq = last_seq
-        self._timer_ms = self._in_flight[0].sent_ms + ACK_TIMEOUT_MS
+        self._wait_for_word()
         return self._fill()
 
     def nothing_to_send(self) -> None:
@@ -159,28 +189,36 @@ class OfficeSync:
         """The hub's answer to a greeting or a frame.
 
         Args:
-            own_chain: our chain digest at ``ack.durable_seq``; ``None`` when we hold no such row.
+            own_chain: our chain digest at ``ack.durable_seq``; ``None`` when we hold no such row, or no longer
+                the one after it.
         """
-        if self.state is State.OFFLINE or ack.epoch != self.epoch:
-            return []  # A late word on an earlier session or epoch.
+        if self.state in (State.OFFLINE, State.PARKED) or ack.epoch != self.epoch:
+            # A late word on an earlier session or epoch, or, while parked, on a frame behind the one that parked
+            # us: the greeting after the pause will tell.
+            return []
         verdict = ack.verdict
         if verdict == sync_pb2.VERDICT_REFUSED:
             return self._park(ack.reason or "refused", now_ms + max(ack.retry_after_ms, REFUSED_PAUSE_MS))
         if verdict == sync_pb2.VERDICT_LATER:
             return self._park("", now_ms + max(ack.retry_after_ms, 1))
-        if ack.durable_seq > self.last_seq:
+        if own_chain is not None:
+            # VERDICT_FORK on a history that agrees with ours is about a frame of our clone's: both hear it.
+            if own_chain != ack.durable_chain:
+                return self._open_epoch("fork", ack)
+            self.last_seq = max(self.last_seq, ack.durable_seq)
+        elif ack.durable_seq > self.last_seq:
             return self._open_epoch("rolled_back", ack)
-        if verdict == sync_pb2.VERDICT_FORK or (own_chain is not None and own_chain != ack.durable_chain):
-            return self._open_epoch("fork", ack)
+        elif self.state is State.GREETING:
+            return self._open_epoch("pruned", ack)
         if self.state is State.SYNCING:
             return self._progress(ack, now_ms)
-        return self._begin(ack)
+        return self._begin(ack, now_ms)
 
     def tick(self, now_ms: int) -> list[Effect]:
         """Time passed; call at `next_timer_ms` or later."""
         if self._timer_ms is None or now_ms < self._timer_ms:
             return []
-        if self.state is State.PARKED:
+        if self.state is State.PARKED or (self.state is State.SYNCING and not self._in_flight):
             return self.link_up(now_ms)
         reason = "no answer to the greeting" if self.state is State.GREETING else "no ack for a frame"
         self.link_down()
@@ -195,38 +233,53 @@ class OfficeSync:
     def in_flight_frames(self) -> int:
         return len(self._in_flight)
 
-    def _begin(self, ack: sync_pb2.Ack) -> list[Effect]:
+    def _begin(self, ack: sync_pb2.Ack, now_ms: int) -> list[Effect]:
         """Greeted and agreed: send from the hub's watermark, wherever that is."""
         went_back = ack.durable_seq < self.durable_seq
         moved = ack.durable_seq != self.durable_seq
         self.state, self.refusal = State.SYNCING, ""
         self.durable_seq = self._handed_seq = ack.durable_seq
-        self._timer_ms = None
+        self._greet_due_ms = now_ms + self.greet_every_ms
+        self._wait_for_word()
         return ([StoreDurable(ack.durable_seq, went_back)] if moved else []) + self._fill()
 
     def _progress(self, ack: sync_pb2.Ack, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
         if ack.durable_seq > self.durable_seq:
             self.durable_seq = ack.durable_seq
-            self._corrupt_tries, self._events_max = 0, EVENTS_MAX
+            self._corrupt_tries, self._events_max, self._gap_seq = 0, EVENTS_MAX, -1
             effects.append(StoreDurable(ack.durable_seq))
         while self._in_flight and self._in_flight[0].last_seq <= ack.durable_seq:
             self._in_flight.popleft()
         self._handed_seq = max(self._handed_seq, ack.durable_seq)
-        self._timer_ms = self._in_flight[0].sent_ms + ACK_TIMEOUT_MS if self._in_flight else None
         if ack.verdict == sync_pb2.VERDICT_CORRUPT:
             return effects + self._corrupted(now_ms)
-        if ack.verdict == sync_pb2.VERDICT_GAP and self._lost(ack.durable_seq):
+        if ack.verdict == sync_pb2.VERDICT_GAP and self._is_news(ack.durable_seq):
             if ack.durable_seq < self.durable_seq:
                 # The hub was restored from a backup while we talked to it over a broker that stayed up.
                 effects.append(StoreDurable(ack.durable_seq, went_back=True))
                 self.durable_seq = ack.durable_seq
+            self._expect_echoes(ack.durable_seq)
             self._forget_flight()
+        self._wait_for_word()
         return effects + self._fill()
 
-    def _lost(self, durable_seq: int) -> bool:
-        """Whether a gap is news: every frame behind the lost one reports the same gap, one rewind is enough."""
-        return not self._in_flight or self._in_flight[0].first_seq != durable_seq + 1
+    def _is_news(self, gap_seq: int) -> bool:
+        """Whether to rewind for a gap: every frame behind the lost one reports it again, once is enough."""
+        if gap_seq == self._gap_seq and self._gap_echoes:
+            self._gap_echoes -= 1
+            return False
+        return True
+
+    def _expect_echoes(self, gap_seq: int) -> None:
+        """Every frame in flight will report this gap, but for the one that reports it now and the lost one."""
+        silent = 1 + int(bool(self._in_flight) and self._in_flight[0].first_seq == gap_seq + 1)
+        self._gap_seq, self._gap_echoes = gap_seq, max(len(self._in_flight) - silent, 0)
+
+    def _wait_for_word(self) -> None:
+        """Set the timer for the oldest frame's ack or, with none in flight, for the next greeting."""
+        oldest = self._in_flight[0].sent_ms + ACK_TIMEOUT_MS if self._in_flight else None
+        self._timer_ms = self._greet_due_ms if oldest is None else oldest
 
     def _corrupted(self, now_ms: int) -> list[Effect]:
         self._corrupt_tries += 1
