@@ -15,6 +15,7 @@ because Debian refuses a bare `pip install`), then hands over. A second start sk
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -27,7 +28,7 @@ BOOT = ROOT / ".boot"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 STAMP = VENV / "sepe-environment"
-LOCKS = ("boot.lock", "requirements.lock", "pyproject.toml")
+LOCKS = ("boot.lock", "requirements.lock")
 PYTHON_MIN = (3, 11)
 
 # Debian packages that tests drive for real: the program that must exist, and the package that has it.
@@ -52,7 +53,12 @@ def uv(*arguments: str | Path) -> None:
 
 
 def wanted_stamp() -> str:
-    content = b"".join((ROOT / name).read_bytes() for name in LOCKS)
+    """What the environment was made from: the lock files and how the project is packaged, not how it is linted."""
+    import tomllib
+
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packaging = [document["project"], document["build-system"], document["tool"]["hatch"]]
+    content = b"".join((ROOT / name).read_bytes() for name in LOCKS) + json.dumps(packaging).encode()
     return hashlib.sha256(content + sys.version.encode()).hexdigest()
 
 
@@ -70,10 +76,9 @@ def prepare() -> None:
         return
     bring_uv()
     say("making .venv from requirements.lock")
-    if VENV.exists():
-        shutil.rmtree(VENV)
-    uv("venv", "--quiet", "--python", sys.executable, VENV)
-    uv("pip", "install", "--quiet", "--python", PYTHON, "--require-hashes", "-r", ROOT / "requirements.lock")
+    uv("venv", "--quiet", "--allow-existing", "--python", sys.executable, VENV)
+    # sync also removes what the lock no longer names.
+    uv("pip", "sync", "--quiet", "--python", PYTHON, "--require-hashes", ROOT / "requirements.lock")
     uv("pip", "install", "--quiet", "--python", PYTHON, "--no-deps", "--no-build-isolation", "-e", ROOT)
     STAMP.write_text(wanted_stamp())
 
