@@ -91,9 +91,8 @@ async def run_node(options: RunOptions, on_ready: OnReady) -> None:
                 skew_ms=lambda: _skew_ms(options.folder),
             )
             stack.push_async_callback(rights.close)
-            tasks.append(
-                asyncio.create_task(_keep(lambda: _press(options.folder, printer, rights, stop), "press"))
-            )
+            press = partial(keep_pressing, options.folder, printer, rights=rights, stop=stop, now_ms=now_ms)
+            tasks.append(asyncio.create_task(_keep(press, "press")))
         on_ready(office.settings.node, address)
         _log.info("node.started", node=office.settings.node, http=address, prints=bool(printer))
         await stop.wait()
