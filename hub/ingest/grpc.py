@@ -20,7 +20,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from hub.ingest.greetings import Greetings
-from hub.ingest.merger import Merger, WriterThread
+from hub.ingest.merger import Merger, WriterThread, corrupt
 from hub.merge.store import Arrival, Outcome
 from sepe.errors import InvalidInputError, PeerProtocolError, TransientError
 from sepe.ids import HUB_NODE, check_node
@@ -85,8 +85,12 @@ class _Stream:
     answers: asyncio.Queue[wire.Ack | None] = field(default_factory=asyncio.Queue)
     unanswered: int = 0
     read_all: bool = False
-    # The node whose frame this stream brought first, once its signature was found good: a stream is one office's.
-    sender: str | None = None
+    # The hub's last word on this stream, once a frame's signature was found good: a stream is one office's.
+    last: wire.Ack | None = None
+
+    @property
+    def sender(self) -> str | None:
+        return None if self.last is None else self.last.node
 
     def answer(self, ack: wire.Ack) -> None:
         self.unanswered -= 1
@@ -106,10 +110,9 @@ class _Delivery:
     arrival: Arrival
 
     def settled(self, outcome: Outcome) -> None:
-        ack = outcome.ack
-        if outcome.judgement is not None and ack is not None and self.stream.sender is None:
-            self.stream.sender = ack.node
-        self.stream.answer(ack or wire.Ack(verdict=wire.VERDICT_CORRUPT, reason=outcome.reason))
+        if outcome.judgement is not None:
+            self.stream.last = outcome.ack
+        self.stream.answer(outcome.ack or corrupt(self.stream.last, outcome.reason))
 
     def deferred(self, ack: wire.Ack | None, retry_after_ms: int) -> None:
         self.stream.answer(ack or wire.Ack(verdict=wire.VERDICT_LATER, retry_after_ms=retry_after_ms))

@@ -42,6 +42,8 @@ PROJECT_EVERY_S = 30.0
 PAUSE_S_MIN = 0.5
 PAUSE_S_MAX = 8.0
 STALE_TRIES_MAX = 5
+# Longer than the longest pause: a trouble that nothing confirmed since then is over, or nobody is sending.
+TROUBLE_S = 30.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -97,11 +99,7 @@ class _Lane:
 
 
 class Merger:
-    """See the module. ``announce`` gets the acks of each batch for the transports that broadcast them.
-
-    Attributes:
-        trouble: why nothing can be stored now; ``""`` while all is well.
-    """
+    """See the module. ``announce`` gets the acks of each batch for the transports that broadcast them."""
 
     def __init__(self, store: MergeStore, writer: WriterThread, metrics: Metrics) -> None:
         self._store = store
@@ -116,7 +114,13 @@ class Merger:
         self._unprojected = False
         self._projected_at = time.monotonic()
         self.announce: Callable[[list[sync_pb2.Ack]], None] = lambda acks: None
-        self.trouble = ""
+        self._trouble = ""
+        self._troubled_at = 0.0
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be stored now; ``""`` while all is well, or nothing has failed for a while."""
+        return self._trouble if time.monotonic() - self._troubled_at < TROUBLE_S else ""
 
     @property
     def waiting_frames(self) -> int:
@@ -228,9 +232,10 @@ class Merger:
                 # nothing is lost: the offices keep what they sent.
                 self._troubled(f"{type(exc).__name__}: {exc}", exc)
                 return None
-            self._recovered()
             self._metrics.merged(arrivals, outcomes, time.monotonic() - began)
-            self._unprojected = self._unprojected or any(outcome.events_merged for outcome in outcomes)
+            if any(outcome.events_merged for outcome in outcomes):
+                self._unprojected = True
+                self._recovered()
             return outcomes
         self._troubled("other workers keep moving the watermarks")
         return None
@@ -246,21 +251,22 @@ class Merger:
             for delivery in batch:
                 # Spread over twice the pause: thousands of offices must not all come back in one moment.
                 retry_after_ms = int(pause_s * 1000 * random.uniform(1, 2))
-                delivery.deferred(later(delivery.arrival, retry_after_ms, self.trouble), retry_after_ms)
+                delivery.deferred(later(delivery.arrival, retry_after_ms, self._trouble), retry_after_ms)
             self._metrics.deferred(len(batch))
             batch = self._take()
         await self._tell_room()
         await asyncio.sleep(pause_s)
 
     def _troubled(self, trouble: str, exc: Exception | None = None) -> None:
-        if trouble != self.trouble:
+        if trouble != self._trouble:
             _log.error("storage.troubled", trouble=trouble, exc_info=exc)
-        self.trouble = trouble
+        self._trouble, self._troubled_at = trouble, time.monotonic()
 
     def _recovered(self) -> None:
-        if self.trouble:
+        """Something was written. A batch of duplicates and gaps writes nothing and proves nothing."""
+        if self._trouble:
             _log.info("storage.recovered")
-        self.trouble = ""
+        self._trouble = ""
 
     def _count(self, frames: int, size: int) -> None:
         self._frames += frames
@@ -309,6 +315,15 @@ def later(arrival: Arrival, retry_after_ms: int, reason: str = "") -> sync_pb2.A
         retry_after_ms=retry_after_ms,
         hub_ms=max(arrival.received_ms, 0),
     )
+
+
+def corrupt(last: sync_pb2.Ack | None, reason: str) -> sync_pb2.Ack:
+    """The ack to a frame that cannot be read, on the epoch that was spoken of last."""
+    ack = sync_pb2.Ack()
+    if last is not None:
+        ack.CopyFrom(last)
+    ack.verdict, ack.reason = sync_pb2.VERDICT_CORRUPT, reason
+    return ack
 
 
 def _events_of(data: bytes) -> int:

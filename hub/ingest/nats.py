@@ -27,7 +27,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from hub.ingest.greetings import Greetings
-from hub.ingest.merger import Merger
+from hub.ingest.merger import Merger, corrupt
 from hub.ingest.pipe import Activity, Pipe
 from hub.merge.store import Arrival, Outcome
 from hub.metrics import Metrics
@@ -71,6 +71,16 @@ class _Delivery:
     def settled(self, outcome: Outcome) -> None:
         self.activity.unsettled -= 1
         self.session.publish(self.reply, b"+ACK")
+        last_acks, node = self.session.ingest.last_acks, self.arrival.sender
+        if node is None:
+            return
+        if outcome.judgement is not None and outcome.ack is not None:
+            last_acks[node] = outcome.ack
+        elif outcome.ack is None and node in last_acks:
+            # Nobody can tell whose it was, but it came under the node's subject: should it be the node's own, a
+            # word on its current epoch makes it send again at once.
+            ack = corrupt(last_acks[node], outcome.reason)
+            self.session.publish(subjects.ack(node), ack.SerializeToString())
 
     def deferred(self, ack: sync_pb2.Ack | None, retry_after_ms: int) -> None:
         self.activity.unsettled -= 1
@@ -102,6 +112,8 @@ class NatsIngest:
         self.metrics = metrics
         self.partitions = tuple(partitions)
         self.ready = asyncio.Event()
+        # The last word on each node that is enrolled: a judged frame's signature was good.
+        self.last_acks: dict[str, sync_pb2.Ack] = {}
         self._name = name
         self._session: _Session | None = None
 
