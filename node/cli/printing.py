@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Annotated
 
 import typer
-from filelock import Timeout
 
 from node.cli.common import EXIT_PART, AsJson, Dir, note, opened, print_json, print_table
 from node.cli.words import say
 from node.clock import now_ms
-from node.desk.hand_over import hand_over, resolve
 from node.printing.job import Job
 from node.printing.ledger import Ledger
-from node.printing.press import Press, press_lock
 from node.printing.spool import NO_CARD, WAITING, JobState
 from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError
@@ -57,6 +53,8 @@ def register(app: typer.Typer) -> None:
             address = printer or store.settings.printer
             jobs = [job.id for job in wished]
             if jobs and any(job.state in MOVING or job.state in WAITING for job in wished):
+                import asyncio
+
                 asyncio.run(_bring(store, address, jobs, wait))
             ledger = Ledger(store)
             now = [ledger.job(job) for job in jobs]
@@ -103,6 +101,8 @@ def register(app: typer.Typer) -> None:
 
         Example: sepe node resolve ./oebobo 17 --came-out yes
         """
+        from node.desk.hand_over import resolve
+
         if came_out not in ("yes", "no", "ya", "tidak"):
             raise InvalidInputError("say yes or no", field="--came-out", value=came_out)
         with opened(folder) as store:
@@ -124,6 +124,8 @@ def register(app: typer.Typer) -> None:
 
         Example: sepe node hand-over ./oebobo 5371044101909001
         """
+        from node.desk.hand_over import hand_over
+
         number = Nik.parse(nik).number
         with opened(folder) as store:
             handed = hand_over(store, number, product=product, operator=operator, now_ms=now_ms())
@@ -158,6 +160,12 @@ def _wish(store: NodeStore, niks: list[str] | None, *, override: bool, reason: s
 
 async def _bring(store: NodeStore, printer: str, jobs: list[int], wait_seconds: float) -> None:
     """Press here if nobody else does, until the jobs stand still or the time is over."""
+    import asyncio
+
+    from filelock import Timeout
+
+    from node.printing.press import press_lock
+
     until = time.monotonic() + wait_seconds
     ledger = Ledger(store)
     lock = press_lock(store.folder)
@@ -172,9 +180,12 @@ async def _bring(store: NodeStore, printer: str, jobs: list[int], wait_seconds: 
 
 
 async def _press(store: NodeStore, printer: str, jobs: list[int], until: float) -> None:
+    import asyncio
+
     from node.link.rights import GrpcRights
     from node.printing.driver import open_driver
     from node.printing.paper import Paper
+    from node.printing.press import Press
     from node.settings import KEY_NAME
     from sepe_io import keys
 

@@ -13,12 +13,10 @@ import typer
 from node.cli.common import EXIT_BUSY, EXIT_PART, Dir, note, opened
 from node.cli.words import say
 from node.clock import now_ms
-from node.desk.lines import batches
-from node.desk.record import NOT_STORED, Desk
 from sepe.errors import InvalidInputError
-from sepe_io.regions import region_table
 
 PROGRESS_SECONDS = 2.0
+REFUSED, NOT_STORED = "refused", "not_stored"
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +35,10 @@ def register(app: typer.Typer) -> None:
         Example: echo '{"nik": "5371044101909001", "name": "MARIA TAEK", "birth_date": "1990-01-01", "sex": "P"}'
         | sepe node record ./oebobo -
         """
+        from node.desk.lines import batches
+        from node.desk.record import Desk
+        from sepe_io.regions import region_table
+
         is_stdin = str(source) == "-"
         try:
             stream: AbstractContextManager[Any] = nullcontext(sys.stdin.buffer) if is_stdin else source.open("rb")
@@ -44,7 +46,7 @@ def register(app: typer.Typer) -> None:
             raise InvalidInputError(
                 f"the file cannot be read: {exc.strerror}", field="FILE", value=str(source), hint="Check its name."
             ) from exc
-        counts = {"recorded": 0, "refused": 0, NOT_STORED: 0}
+        counts = {"recorded": 0, REFUSED: 0, NOT_STORED: 0}
         out = sys.stdout.buffer
         with opened(folder) as store, stream as lines:
             desk = Desk(store, regions=region_table(), photo_base=Path() if is_stdin else source.parent)
@@ -60,11 +62,11 @@ def register(app: typer.Typer) -> None:
                 if time.monotonic() - said_at > PROGRESS_SECONDS:
                     said_at = time.monotonic()
                     note(_sum(counts))
-        if any(counts[key] for key in ("refused", NOT_STORED)):
+        if any(counts[key] for key in (REFUSED, NOT_STORED)):
             note(_sum(counts))
             raise typer.Exit(EXIT_BUSY if counts[NOT_STORED] and not counts["recorded"] else EXIT_PART)
 
 
 def _sum(counts: dict[str, int]) -> str:
-    good, bad = counts["recorded"], counts["refused"] + counts[NOT_STORED]
+    good, bad = counts["recorded"], counts[REFUSED] + counts[NOT_STORED]
     return say(f"{good} direkam, {bad} ditolak", f"{good} recorded, {bad} refused")
