@@ -116,8 +116,9 @@ def _validate_job(call: _Call) -> Reply:
 
 
 def _create_job(call: _Call) -> Reply:
+    # No check for a free place: the document takes it, and until it comes the job waits outside.
     ticket = _ticket(call.request)
-    _check_free(call.engine)
+    _check_accepting(call.engine)
     return _job_reply(call, _created(call, ticket), ticket.unsupported)
 
 
@@ -205,9 +206,13 @@ def _check(request: Message) -> None:
         raise IppRefusal(Status.BAD_REQUEST, "no printer-uri")
 
 
-def _check_free(engine: Engine) -> None:
+def _check_accepting(engine: Engine) -> None:
     if not engine.is_accepting:
         raise IppRefusal(Status.NOT_ACCEPTING_JOBS, "the printer takes no jobs")
+
+
+def _check_free(engine: Engine) -> None:
+    _check_accepting(engine)
     if engine.is_busy:
         raise IppRefusal(Status.BUSY, "the printer has a job")
 
