@@ -66,9 +66,7 @@ class Program:
         return "\n".join(self.log)
 
 
-def start(
-    *arguments: object, ready: bool = True, env: dict[str, str] | None = None, site: Path = ROOT
-) -> Program:
+def start(*arguments: object, ready: bool = True, env: dict[str, str] | None = None, site: Path = ROOT) -> Program:
     """Start ``sepe arguments…``; with ``ready``, return once it has printed its ready line.
 
     ``site`` is the folder that holds the packages: the checkout, or an unpacked wheel.
@@ -128,8 +126,10 @@ def running(program: Program) -> Iterator[Program]:
         program.kill()
 
 
-def sepe(*arguments: object, text: str | None = None, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
-    """Run ``sepe arguments…`` to its end, with ``text`` as its standard input."""
+def sepe(
+    *arguments: object, text: str | None = None, timeout_s: float = 60, site: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    """Run ``sepe arguments…`` to its end, with ``text`` as its standard input; for ``site`` see `start`."""
     return subprocess.run(
         # -m puts the working folder before everything else on sys.path.
         [sys.executable, "-m", "surge.program", *map(str, arguments)],
