@@ -17,7 +17,8 @@ from sepe.wire.v1 import event_pb2
 DISPUTED = "identitas berbeda, menunggu keputusan pusat"
 _TEXTS = (
     "name", "sex", "birth_place", "address", "rt", "rw", "kelurahan", "religion", "marital_status",
-    "occupation",
+    "occupation", "blood_type", "citizenship", "education", "mother_name", "father_name", "phone", "product",
+    "reason", "operator",
 )  # fmt: skip
 
 
