@@ -20,6 +20,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from hub.endpoints import Endpoints
 from hub.ingest.grpc import CLAIM_PREFIX, ENROL_PREFIX, signed_part
 from hub.merge.store import HubStore
+from sepe import subjects
 from sepe.rpc.v1 import enrolment_pb2, enrolment_pb2_grpc, rights_pb2, rights_pb2_grpc, sync_pb2, sync_pb2_grpc
 from sepe.wire.v1 import sync_pb2 as wire
 from sepe_io.channel import grpc_channel
@@ -99,7 +100,7 @@ async def test_both_transports_at_once_count_once_and_nats_hears_of_grpc(tmp_pat
     ):
         sending = asyncio.create_task(push(channel, *node.frames(10)))
         for frame in node.frames(15):
-            await client.jetstream().publish("sepe.up.0." + node.name, frame)
+            await client.jetstream().publish(subjects.up(node.name), frame)
         assert (await sending)[-1].durable_seq == 40
         await until_durable(acks, 40)
     assert digest_of(tmp_path / "hub") == digest_of_merged(tmp_path / "other", [node])
