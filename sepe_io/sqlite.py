@@ -10,7 +10,7 @@ the gate is for machines where somebody replaced it.
 SQLITE_BUSY_SNAPSHOT. `transaction` begins IMMEDIATE: it waits for its turn first, then never fails for it.
 
 A disk that fails once is not asked again. After a failed fsync the kernel calls the lost pages clean, so the next
-fsync succeeds and proves nothing ("fsyncgate", PostgreSQL 2018). The connection that met an I/O error while writing
+fsync succeeds and proves nothing ("fsyncgate", PostgreSQL 2018). The connection that met an I/O error in a write
 therefore takes no more work, and a mark is left beside the file. The next program that opens the file moves the
 whole journal into the database and syncs that, from the pages as they are in memory, before it takes work again:
 a disk that recovered needs no command, one that did not says so at once.
@@ -18,15 +18,17 @@ a disk that recovered needs no command, one that did not says so at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pysqlite3.dbapi2 as sqlite3
-from sqlite_utils import Database
 
 from sepe.errors import SepeError, TransientError
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
 
 WAL_SAFE_SINCE = (3, 51, 3)
 BUSY_TIMEOUT_MS = 10_000
@@ -104,6 +106,9 @@ def connect(path: Path, *, read_only: bool = False) -> Connection:
 
 def as_database(connection: Connection) -> Database:
     """The same connection for sqlite-utils: schema, migrations and cold paths."""
+    # Imported when needed: it takes 0.2 s, and `sepe node record` runs at a desk all day.
+    from sqlite_utils import Database
+
     return Database(connection)
 
 
@@ -166,34 +171,50 @@ def _prove_disk(connection: Connection) -> None:
         connection.suspect_mark.unlink(missing_ok=True)
 
 
-def migrate(connection: Connection, steps: list[str]) -> int:
+def migrate(connection: Connection, steps: Sequence[str]) -> int:
     """Bring the schema up to ``len(steps)``; return the version it had.
 
-    Each step is SQL that runs in one transaction together with the new ``user_version``, so a kill in between
-    leaves the old version whole and the next start resumes.
+    sqlite-utils runs the steps and notes each with its time in ``_sqlite_migrations``; all that are due run in one
+    transaction together with the new ``user_version``, so a kill in between leaves the old schema whole and the
+    next start resumes.
 
     Raises:
         SepeError: the file is of a newer program; it is left alone.
     """
-    with translated():
-        found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    found = _schema_version(connection)
     if found > len(steps):
         raise SepeError(
             f"the database has schema {found} and this program knows {len(steps)}: "
             "it was written by a newer Sepe. Install that version; nothing was changed"
         )
-    for version in range(found, len(steps)):
+    if found < len(steps):
+        from sqlite_utils import Migrations
+
+        migrations = Migrations("sepe")
+        for number, script in enumerate(steps, start=1):
+            migrations(name=f"{number:04}")(_runner(script))
         with transaction(connection):
-            if int(connection.execute("PRAGMA user_version").fetchone()[0]) != version:
-                continue  # Another process made this step while we waited for the lock.
-            for statement in _statements(steps[version]):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version={version + 1}")
+            # Another process may have done it while we waited for the lock; then nothing is pending.
+            migrations.apply(as_database(connection))
+            connection.execute(f"PRAGMA user_version={len(steps)}")
     return found
 
 
+def _schema_version(connection: Connection) -> int:
+    with translated():
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _runner(script: str) -> Callable[[Database], None]:
+    def run(database: Database) -> None:
+        for statement in _statements(script):
+            database.execute(statement)
+
+    return run
+
+
 def _statements(script: str) -> list[str]:
-    """A script's statements; ``executescript`` would commit our transaction."""
+    """A script's statements, each ending a line; ``executescript`` would commit our transaction."""
     statements: list[str] = []
     pending = ""
     for line in script.splitlines(keepends=True):
