@@ -1,0 +1,167 @@
+"""Restored, cloned, unknown and refused machines, against a real hub."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hub.merge.store import HubStore
+from node.clock import now_ms
+from node.link.enrol import ENROL_REFUSAL_KEY, NATS_KEY, TOKEN_KEY
+from node.link.grpc import GrpcLink
+from node.outbox.office import LOST_FOLDER
+from node.outbox.worker import ALARM_KEY, REFUSAL_KEY
+from node.storage.store import NodeStore
+from sepe.wire.v1 import sync_pb2
+from sepe_io import keys
+from sepe_io.frames import reopen_frame, seal_frame
+from tests.support.relay_rig import NODE, Hub, drained, make_office, relaying, running_hub, until, write_backlog
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    with running_hub(tmp_path / "hub") as found:
+        yield found
+
+
+async def relay_all(folder: Path) -> None:
+    async with relaying(folder) as office:
+        await drained(office)
+
+
+async def test_a_restored_machine_opens_an_epoch_and_keeps_what_it_had_lost(tmp_path: Path, hub: Hub) -> None:
+    folder = make_office(tmp_path / "node", hub)
+    write_backlog(folder, 2_500)
+    await relay_all(folder)
+    shutil.copytree(folder, tmp_path / "backup")
+    write_backlog(folder, 1_500, start=2_500)
+    await relay_all(folder)
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "backup", folder)
+    write_backlog(folder, 100, start=10_000, name="AFTER THE RESTORE")
+    async with relaying(folder) as office:
+        await until(lambda: office.relay.view.epochs_opened == 1, "an epoch was opened")
+        await drained(office)
+        assert (office.relay.view.last_seq, office.relay.view.alarm) == (100, "")
+    # 4,000 under the old epoch and the 100 written after the restore, each once.
+    assert hub.counts().events == 4_100
+    kept = [reopen_frame(path.read_bytes()) for path in sorted((folder / LOST_FOLDER).glob("*.frame"))]
+    lost = {frame.header.first_seq + index for frame in kept for index in range(frame.header.count)}
+    assert set(range(2_501, 4_001)) <= lost
+    assert hub.counts().quarantined == 0
+
+
+async def test_two_clones_that_both_write_both_reach_the_hub(tmp_path: Path, hub: Hub) -> None:
+    first = make_office(tmp_path / "first", hub)
+    write_backlog(first, 1_000)
+    await relay_all(first)
+    clone = tmp_path / "clone"
+    shutil.copytree(first, clone)
+    write_backlog(first, 300, start=1_000, name="AT THE FIRST")
+    write_backlog(clone, 400, start=2_000, name="AT THE CLONE")
+    await relay_all(first)
+    await relay_all(clone)
+    await relay_all(first)
+    assert hub.counts().events == 1_700
+    with HubStore.open(hub.directory) as store:
+        names = store.connection.execute("SELECT count(*) FROM epoch WHERE node = ?", (NODE,)).fetchone()[0]
+    assert names == 2
+
+
+async def test_a_restored_hub_gets_again_what_it_lost(tmp_path: Path, hub: Hub) -> None:
+    folder = make_office(tmp_path / "node", hub)
+    write_backlog(folder, 1_000)
+    await relay_all(folder)
+    hub.kill()
+    shutil.copytree(hub.directory, tmp_path / "yesterday")
+    hub.start()
+    write_backlog(folder, 2_000, start=1_000)
+    await relay_all(folder)
+    digest = hub.digest()
+    hub.kill()
+    shutil.rmtree(hub.directory)
+    shutil.copytree(tmp_path / "yesterday", hub.directory)
+    hub.start()
+    async with relaying(folder) as office:
+        view = office.relay.view
+        await until(lambda: view.link != "offline" and view.frames_sent > 0, "sent again")
+        await drained(office)
+        assert view.epochs_opened == 0
+    assert hub.counts().events == 3_000
+    assert hub.digest() == digest
+
+
+async def test_a_hub_that_asks_for_pruned_rows_raises_an_alarm_instead_of_a_loop(tmp_path: Path, hub: Hub) -> None:
+    folder = make_office(tmp_path / "node", hub)
+    write_backlog(folder, 2_000)
+    await relay_all(folder)
+    store = NodeStore.open(folder)
+    assert store.prune(now_ms(), keep_ms=0) > 0
+    with HubStore.open(hub.directory) as hub_store:
+        hub_store.connection.execute("DELETE FROM epoch")  # What a hub of an older backup knows of this machine.
+    async with relaying(folder) as office:
+        view = office.relay.view
+        await until(lambda: view.alarm.startswith("rows_gone"), "the alarm")
+        assert view.frames_sent == 0
+        assert view.epochs_opened == 0
+        assert (store.get(ALARM_KEY) or "").startswith("rows_gone")
+    store.close()
+
+
+async def test_everything_sent_again_over_another_line_changes_nothing(tmp_path: Path, hub: Hub) -> None:
+    folder = make_office(tmp_path / "node", hub, nats=hub.nats)
+    write_backlog(folder, 3_000)
+    await relay_all(folder)
+    digest, before = hub.digest(), hub.counts()
+    store = NodeStore.open(folder)
+    signer, epoch = keys.load(folder / "node.key"), store.position().epoch
+    acks: list[sync_pb2.Ack] = []
+    link = GrpcLink(hub.grpc, acks.append, lambda reason: None)
+    await link.open()
+    after = sent = 0
+    for size in (1_000, 7):  # Once as it went, once cut otherwise.
+        after = 0
+        while (page := store.page(after, size)) is not None and after < 2_000:
+            frame = seal_frame(
+                node=NODE, epoch=epoch, first_seq=page.first_seq, chain_before=page.chain_before,
+                columns=page.columns, signer=signer,
+            )  # fmt: skip
+            await link.send(frame)
+            after, sent = page.last_seq, sent + 1
+    await until(lambda: len(acks) == sent, "every frame was answered")
+    await link.close()
+    store.close()
+    assert {ack.verdict for ack in acks} == {sync_pb2.VERDICT_DURABLE}
+    assert (hub.digest(), hub.counts()) == (digest, before)
+
+
+async def test_a_new_machine_enrols_by_its_token_and_takes_up_the_hub_s_nats(tmp_path: Path, hub: Hub) -> None:
+    folder = make_office(tmp_path / "node", hub, by_token=True)
+    write_backlog(folder, 100)
+    async with relaying(folder) as office:
+        await drained(office)
+        await until(lambda: office.relay.view.link == "nats", "on the hub's NATS")
+    store = NodeStore.open(folder)
+    assert (store.get(TOKEN_KEY), store.get(NATS_KEY)) == (None, hub.nats)
+    store.close()
+    assert hub.counts().events == 100
+
+
+async def test_a_machine_with_a_wrong_token_works_on_and_says_why(tmp_path: Path, hub: Hub) -> None:
+    folder = make_office(tmp_path / "node", hub, by_token=True)
+    store = NodeStore.open(folder)
+    store.put(TOKEN_KEY, "wrong")
+    write_backlog(folder, 10)
+    async with relaying(folder) as office:
+        await until(lambda: office.relay.view.refusal == "unknown_node", "refused")
+        assert store.get(ENROL_REFUSAL_KEY) == "unknown_token"
+        assert store.get(REFUSAL_KEY) == "unknown_node"
+        store.put(TOKEN_KEY, hub.token())
+        office.relay.nudge()
+        await drained(office)
+        assert office.relay.view.refusal == ""
+    assert store.get(ENROL_REFUSAL_KEY) is None
+    store.close()
