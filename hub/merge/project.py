@@ -18,6 +18,7 @@ from hub.merge import log
 from sepe import card, case
 from sepe.errors import PeerProtocolError
 from sepe.events import Event
+from sepe.head import REF
 from sepe.hlc import wall_ms_of
 from sepe.resident import NOBODY, Claim, Resident, identities, lift
 from sepe_io.sqlite import Connection, transaction, translated
@@ -45,10 +46,10 @@ def project(connection: Connection, niks: Sequence[int] | None = None) -> int:
             folded = _fold_batch(connection, batch)
         with transaction(connection):
             secret = bytes(connection.execute("SELECT value FROM meta WHERE name = 'case_secret'").fetchone()[0])
-            for one in folded:
-                _store(connection, secret, one)
-        done += len(folded)
-        if niks is not None:
+            stored = sum(_store(connection, secret, one) for one in folded)
+        done += stored
+        if niks is not None or not stored:
+            # All of a batch grew under our hands: a busy worker, whose own projector comes by soon.
             return done
 
 
@@ -93,11 +94,11 @@ def _fold_batch(connection: Connection, niks: Iterable[int]) -> list[_Folded]:
     ]
 
 
-def _store(connection: Connection, secret: bytes, folded: _Folded) -> None:
+def _store(connection: Connection, secret: bytes, folded: _Folded) -> bool:
     nik, resident = folded.nik, folded.resident
-    head = connection.execute("SELECT events FROM head WHERE nik = ?", (nik,)).fetchone()
-    if head is None or head[0] != folded.events:
-        return  # It grew while we folded and is still marked.
+    head = connection.execute("SELECT length(refs) FROM head WHERE nik = ?", (nik,)).fetchone()
+    if head is not None and head[0] != folded.events * REF.size:
+        return False  # It grew while we folded and is still marked.
     cards = {(step.product, step.issue, step.attempt) for step in resident.steps if step.state == card.PRINTED}
     connection.execute(
         "INSERT INTO folded (nik, claims, identities, cards) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
@@ -116,6 +117,7 @@ def _store(connection: Connection, secret: bytes, folded: _Folded) -> None:
             ),
         )  # fmt: skip
     connection.execute("DELETE FROM dirty WHERE nik = ?", (nik,))
+    return True
 
 
 def _detail(resident: Resident, one: case.Case) -> tuple[dict[str, Any], int, int | None]:

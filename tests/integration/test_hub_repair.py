@@ -103,10 +103,13 @@ def test_a_rebuild_mends_what_somebody_wrote_into_the_tables(store: HubStore) ->
     right = digest(store.connection)
     store.connection.execute("UPDATE head SET claims = 7 WHERE nik = ?", (nik_of(3),))
     store.connection.execute("DELETE FROM head WHERE nik = ?", (nik_of(4),))
+    store.connection.execute("UPDATE resident_case SET nik = ?, is_open = 0", (nik_of(5),))
     assert digest(store.connection) != right
     assert [one.check for one in audit(store, deep=True) if not one.is_well] == ["heads"]
     rebuild(store.connection)
     assert digest(store.connection) == right
+    store.project()
+    assert [(one["nik"], one["open"]) for one in cases.cases(store.connection)] == [(str(NIK), True)]
 
 
 def test_frames_that_come_during_a_rebuild_are_in_the_new_tables(
