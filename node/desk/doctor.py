@@ -10,7 +10,7 @@ from node.desk.photos import photo_path
 from node.settings import KEY_NAME
 from node.storage.store import NodeStore, check_rows
 from sepe.errors import SepeError
-from sepe.events import Kind
+from sepe.events import Kind, body_of
 from sepe.wire.v1 import event_pb2
 from sepe_io.sqlite import StorageDamagedError, translated, wal_is_safe
 
@@ -90,7 +90,9 @@ def _photos(store: NodeStore) -> str:
         for row in store.events_after(0, epoch):
             if row.kind != Kind.RECORDED:
                 continue
-            sha256 = event_pb2.Recorded.FromString(row.body).photo_sha256
+            body = body_of(row.kind, row.body)
+            assert isinstance(body, event_pb2.Recorded)
+            sha256 = body.photo_sha256
             if not sha256:
                 continue
             count += 1
@@ -123,7 +125,8 @@ def _prints(store: NodeStore) -> str:
 def _blanks(store: NodeStore) -> str:
     """Every blank that a job holds is that job's, and the other way round."""
     strays = store.connection.execute(
-        "SELECT count(*) FROM blank LEFT JOIN job ON job.id = blank.job WHERE blank.state IN ('reserved', 'printed') "
+        "SELECT count(*) FROM blank LEFT JOIN job ON job.id = blank.job "
+        "WHERE blank.state IN ('reserved', 'printed') "
         "AND (job.id IS NULL OR job.serial <> blank.serial OR job.product <> blank.product)"
     ).fetchone()[0]
     if strays:

@@ -18,9 +18,10 @@ from node.printing.driver import (
     PrinterState,
 )
 from node.printing.job import Job
-from node.settings import NodeSettings, save_settings
+from node.settings import KEY_NAME, NodeSettings, save_settings
 from node.stock import SerialRange, Stock
 from node.storage.store import NodeStore
+from sepe_io import keys
 
 # 23 November 2024, 09.00 in Kupang: a Saturday service before the vote.
 NOW_MS = 1_732_323_600_000
@@ -32,6 +33,7 @@ def make_office(folder: Path, node: str = "537104-1", *, blanks: int = 0) -> Nod
     """A new node directory, opened; close the store yourself."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = NodeSettings(node, "127.0.0.1:1")
+    keys.save(keys.Signer.generate(), folder / KEY_NAME)
     store = NodeStore.create(folder, settings, now_ms=NOW_MS)
     save_settings(folder, settings)
     if blanks:
