@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -100,13 +101,22 @@ def make_office(
     return folder
 
 
-def write_backlog(folder: Path, count: int, *, start: int = 0, name: str = "MARIA TAEK") -> None:
-    """Commit that many recordings to the outbox, as another process would."""
+def write_backlog(
+    folder: Path, count: int, *, start: int = 0, name: str = "MARIA TAEK", bulk_bytes: int = 0
+) -> None:
+    """Commit that many recordings to the outbox, as another process would.
+
+    ``bulk_bytes`` of each do not compress; without them a thousand such events fit a few kilobytes.
+    """
     store = NodeStore.open(folder)
     try:
         for first in range(start, start + count, 2_000):
             last = min(first + 2_000, start + count)
-            store.append([recorded(nik_of(number), name) for number in range(first, last)], START_MS + first)
+            drafts = [
+                recorded(nik_of(number), name, address=random.randbytes(bulk_bytes).hex())
+                for number in range(first, last)
+            ]
+            store.append(drafts, START_MS + first)
     finally:
         store.close()
 
