@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 from hub.merge import log, registry
 from hub.merge.digest import digest
-from hub.merge.fold import fold_frame, write_heads
+from hub.merge.fold import Heads, fold_frame, write_heads
 from hub.merge.schema import REBUILT
 from hub.merge.store import HubStore
 from sepe.codec import chain_start
 from sepe.errors import PeerProtocolError
-from sepe.head import Head
 from sepe_io.frames import open_frame
 from sepe_io.sqlite import Connection, wal_is_safe
 
@@ -75,7 +74,7 @@ def _deep(connection: Connection) -> Iterator[Finding]:
     connection.execute(template.replace("CREATE TABLE", "CREATE TEMP TABLE").format(table="audit_head"))
     chains: dict[tuple[str, bytes], bytes] = {}
     frames = bad = 0
-    heads: dict[int, Head] = {}
+    heads: Heads = {}
     for logged in log.all_frames(connection):
         frames += 1
         try:

@@ -13,10 +13,9 @@ from collections.abc import Callable, Sequence
 
 from hub.dispatch import rights
 from hub.merge import log
-from hub.merge.fold import fold_frame, write_heads, write_parked
+from hub.merge.fold import Heads, fold_frame, write_heads, write_parked
 from hub.merge.schema import HEAD_TRIGGERS, REBUILT, SUSPECT_HEADS
 from sepe.errors import TransientError
-from sepe.head import Head
 from sepe.ids import HUB_NODE
 from sepe_io.sqlite import Connection, transaction, translated
 
@@ -76,7 +75,7 @@ def _check_turn(connection: Connection, mine: bytes) -> None:
 
 
 def _fold(connection: Connection, frames: Sequence[log.LoggedFrame]) -> None:
-    heads: dict[int, Head] = {}
+    heads: Heads = {}
     for logged in frames:
         opened = logged.open()
         parked = fold_frame(

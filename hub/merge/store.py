@@ -18,14 +18,13 @@ from pathlib import Path
 
 from hub.dispatch import rights
 from hub.merge import log, project, registry
-from hub.merge.fold import fold_frame, write_heads, write_parked
+from hub.merge.fold import Heads, fold_frame, write_heads, write_parked
 from hub.merge.own import OwnHistory
 from hub.merge.schema import STEPS
 from hub.quarantine import shelf
 from sepe.codec import Header
 from sepe.errors import InvalidInputError, PeerProtocolError, SepeError, TransientError
 from sepe.events import HUB_KINDS, Draft
-from sepe.head import Head
 from sepe.hlc import AHEAD_MS_MAX, cap_of, wall_ms_of
 from sepe.ids import EPOCH_BYTES, HUB_NODE, EventId
 from sepe.sync.centre import EpochState, Judgement, ack, advanced, judge, welcome
@@ -89,7 +88,7 @@ class _Batch:
     next_number: int
     states: dict[tuple[str, bytes], EpochState] = field(default_factory=dict)
     loaded: dict[tuple[str, bytes], EpochState] = field(default_factory=dict)
-    heads: dict[int, Head] = field(default_factory=dict)
+    heads: Heads = field(default_factory=dict)
     ahead_ms: dict[str, int] = field(default_factory=dict)
     seen: dict[tuple[str, bytes], tuple[int, str]] = field(default_factory=dict)
 
