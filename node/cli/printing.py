@@ -188,7 +188,9 @@ async def _press(store: NodeStore, printer: str, jobs: list[int], until: float) 
     from node.printing.press import Press
     from node.settings import KEY_NAME
     from sepe_io import keys
+    from sepe_io.logs import set_up
 
+    set_up("WARNING")  # Without it structlog writes to stdout, where the answer goes.
     if not printer:
         raise InvalidInputError(
             "no printer is set", field="printer", hint="Say --printer folder:PATH, or set it in node.toml."
