@@ -28,6 +28,7 @@ from sepe.errors import SepeError
 from sepe_io.channel import MESSAGE_BYTES_MAX, AddressBusyError, join_address
 from sepe_io.logs import logger
 from sepe_io.process import end_child, port_is_free
+from sepe_io.tasks import end_tasks
 
 START_TIMEOUT_S = 15.0
 PROBE_EVERY_S = 5.0
@@ -129,9 +130,7 @@ class Broker:
     async def stop(self) -> None:
         """End the server."""
         if self._keeper is not None:
-            self._keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeper
+            await end_tasks([self._keeper])
         if self._child is not None:
             await end_child(self._child)
 
@@ -157,7 +156,8 @@ class Broker:
         failed = 0
         while self._child.returncode is None:
             try:
-                await asyncio.wait_for(self._child.wait(), PROBE_EVERY_S)
+                async with asyncio.timeout(PROBE_EVERY_S):
+                    await self._child.wait()
             except TimeoutError:
                 failed = 0 if await self._greeted_name(PROBE_TIMEOUT_S) == self._name else failed + 1
                 if failed >= PROBES_FAILED_MAX:

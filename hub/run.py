@@ -10,6 +10,7 @@ import asyncio
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -35,14 +36,18 @@ from sepe.ids import PARTITIONS
 from sepe_io.channel import join_address
 from sepe_io.logs import logger
 from sepe_io.process import stop_requests
+from sepe_io.tasks import end_tasks
 
 EMBEDDED = "embedded"
 GRPC_DEFAULT = ("127.0.0.1", 7443)
 NATS_PORT_DEFAULT = 7422
 HTTP_DEFAULT = ("127.0.0.1", 7480)
-# Offices that come before JetStream is ready would find no stream; after this they take gRPC.
-NATS_READY_TIMEOUT_S = 10.0
+# Offices that come before JetStream is ready would find no stream; after this they take gRPC. An outside NATS may
+# be down for a day, and gRPC serves meanwhile.
+EMBEDDED_READY_TIMEOUT_S = 10.0
+OUTSIDE_READY_TIMEOUT_S = 1.0
 WRITER_STOP_TIMEOUT_S = 2.0
+STOP_TIMEOUT_S = 4.5
 OVERVIEW_AGE_S_MAX = 3.0
 
 _log = logger("hub.run")
@@ -94,7 +99,9 @@ async def run_hub(options: HubOptions, on_ready: OnReady) -> None:
         parts = await _assemble(options, store, stack)
         endpoints.write(options.directory, parts.endpoints)
         with suppress(TimeoutError):
-            await asyncio.wait_for(_either(parts.nats.ready, stop), NATS_READY_TIMEOUT_S)
+            timeout_s = EMBEDDED_READY_TIMEOUT_S if options.nats == EMBEDDED else OUTSIDE_READY_TIMEOUT_S
+            async with asyncio.timeout(timeout_s):
+                await _either(parts.nats.ready, stop)
         if not stop.is_set():
             on_ready(parts.endpoints)
             _log.info("hub.started", grpc=parts.endpoints.grpc, nats=parts.endpoints.nats)
@@ -120,7 +127,8 @@ async def run_worker(directory: Path, nats_url: str, partitions: Sequence[int], 
         parts = _Parts.around(store, stack)
         nats = parts.add_nats(url, partitions, name="sepe-hub-worker")
         with suppress(TimeoutError):
-            await asyncio.wait_for(_either(nats.ready, stop), NATS_READY_TIMEOUT_S)
+            async with asyncio.timeout(EMBEDDED_READY_TIMEOUT_S):
+                await _either(nats.ready, stop)
         if not stop.is_set():
             on_ready(Endpoints(nats=url))
             _log.info("worker.started", partitions=list(partitions))
@@ -159,9 +167,7 @@ class _Parts:
         self.tasks.append(asyncio.create_task(work, name=name))
 
     async def _cancel_tasks(self) -> None:
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await end_tasks(self.tasks)
 
     async def _close_writer(self) -> None:
         """Wait for the batch that is being written; not for ever."""
@@ -169,12 +175,8 @@ class _Parts:
             [asyncio.create_task(asyncio.to_thread(self.writer.close))], timeout=WRITER_STOP_TIMEOUT_S
         )
         if not done:
-            # It waits for a lock that another process holds, which Python cannot interrupt. Ending like a power
-            # cut is safe at any moment, by the same argument as for a real one.
-            _log.warning("writer.abandoned")
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(0)
+            _log.warning("writer.abandoned")  # It waits for a lock, which Python cannot interrupt.
+            _leave()
 
 
 async def _assemble(options: HubOptions, store: HubStore, stack: AsyncExitStack) -> _Parts:
@@ -237,12 +239,27 @@ async def _until_stopped(stop: asyncio.Event, tasks: Sequence[asyncio.Task[None]
         SepeError: a part ended by itself, which is a mistake of ours; whoever supervises us starts us again.
     """
     stopping = asyncio.create_task(stop.wait())
+    stopping.add_done_callback(lambda task: None if task.cancelled() else _leave_after(STOP_TIMEOUT_S))
     done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     for task in done - {stopping}:
         cause = task.exception()
         _log.error("part.ended", part=task.get_name(), exc_info=cause)
         raise SepeError(f"the hub's part {task.get_name()!r} ended: {cause!r}") from cause
+
+
+def _leave_after(seconds: float) -> None:
+    """Whatever a part waits for, the process ends in time."""
+    timer = threading.Timer(seconds, _leave)
+    timer.daemon = True
+    timer.start()
+
+
+def _leave() -> None:
+    """End the process here and now. Safe at any moment, by the same argument as for a power cut."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 async def _either(one: asyncio.Event, other: asyncio.Event) -> None:

@@ -67,7 +67,8 @@ async def end_child(child: asyncio.subprocess.Process, *, grace_s: float = CHILD
         with suppress(ProcessLookupError):
             child.terminate()
         try:
-            await asyncio.wait_for(child.wait(), grace_s)
+            async with asyncio.timeout(grace_s):
+                await child.wait()
         except TimeoutError:
             with suppress(ProcessLookupError):
                 child.kill()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -37,6 +36,7 @@ from sepe_io.channel import grpc_server, listen
 from sepe_io.frames import open_hello
 from sepe_io.keys import verify
 from sepe_io.logs import logger
+from sepe_io.tasks import end_tasks
 
 CLAIM_PREFIX = b"sepe-claim-1\0"
 ENROL_PREFIX = b"sepe-enrol-1\0"
@@ -141,9 +141,7 @@ class SyncService(sync_pb2_grpc.SyncServicer):
             while (ack := await stream.answers.get()) is not None:
                 yield sync_pb2.PushResponse(ack=ack)
         finally:
-            reader.cancel()
-            with suppress(asyncio.CancelledError, grpc.RpcError):
-                await reader
+            await end_tasks([reader])
 
     async def Pull(self, request: sync_pb2.PullRequest, context: Any) -> AsyncIterator[sync_pb2.PullResponse]:
         try:

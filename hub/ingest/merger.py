@@ -27,6 +27,7 @@ from sepe.errors import PeerProtocolError, TransientError
 from sepe.wire.v1 import sync_pb2
 from sepe_io.frames import peek_header
 from sepe_io.logs import logger
+from sepe_io.sqlite import DiskFailedError
 
 # About 0.2 s of merging: long enough that a commit's fsync costs little, short enough that acks flow.
 BATCH_EVENTS_MAX = 8_000
@@ -178,7 +179,8 @@ class Merger:
         self._arrived.clear()
         if self._unprojected:
             try:
-                await asyncio.wait_for(self._arrived.wait(), IDLE_S)
+                async with asyncio.timeout(IDLE_S):
+                    await self._arrived.wait()
             except TimeoutError:
                 await self._project()
             return
@@ -192,6 +194,9 @@ class Merger:
         except TransientError as exc:
             # The marks stay in the database; readers project too, and so does the next idle moment.
             _log.warning("projection.deferred", reason=str(exc))
+        except DiskFailedError as exc:
+            self._troubled(str(exc))
+            raise
         except Exception as exc:
             self._unprojected = False
             _log.error("projection.failed", error=type(exc).__name__, exc_info=exc)
@@ -227,6 +232,9 @@ class Merger:
             except TransientError as exc:
                 self._troubled(str(exc))
                 return None
+            except DiskFailedError as exc:
+                self._troubled(str(exc))
+                raise  # Only a new start, which proves the disk, can use the database again.
             except Exception as exc:
                 # The store isolates poison by itself, so this is damage or our own mistake. Without an ack
                 # nothing is lost: the offices keep what they sent.

@@ -24,7 +24,6 @@ import nats.errors
 from google.protobuf.message import DecodeError
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from hub.ingest.greetings import Greetings
 from hub.ingest.merger import Merger, corrupt
@@ -37,6 +36,7 @@ from sepe.ids import PARTITIONS
 from sepe.wire.v1 import sync_pb2
 from sepe_io.channel import close_nats, connect_nats
 from sepe_io.logs import logger
+from sepe_io.tasks import end_tasks
 
 PULL_FRAMES = 32
 PULL_EXPIRES_S = 30
@@ -133,7 +133,7 @@ class NatsIngest:
         while True:
             try:
                 client = await connect_nats(
-                    self.url, name=self._name, on_error=self._complain, on_down=lambda: None
+                    self.url, name=self._name, on_error=self._complain, on_down=self._on_down
                 )
             except TransientError as exc:
                 if backoff_s == BACKOFF_S_MIN:
@@ -154,6 +154,10 @@ class NatsIngest:
                 self.metrics.nats_connected.set(0)
                 await close_nats(client)
             await asyncio.sleep(BACKOFF_S_MIN)
+
+    def _on_down(self) -> None:
+        if self._session is not None:
+            self._session.look()
 
     @staticmethod
     def _complain(exc: Exception) -> None:
@@ -179,6 +183,10 @@ class _Session:
             with suppress(asyncio.QueueFull):
                 self._outgoing.put_nowait((subject, data))
 
+    def look(self) -> None:
+        """Look at the connection and the pipe now."""
+        self._suspect.set()
+
     async def serve(self) -> None:
         """Serve until the connection is lost.
 
@@ -199,8 +207,7 @@ class _Session:
         except (nats.errors.Error, OSError, TimeoutError) as exc:
             raise TransientError(f"{type(exc).__name__} {exc}") from exc
         finally:
-            for task in self._greetings:
-                task.cancel()
+            await end_tasks(list(self._greetings))
 
     async def _until_ensured(self) -> None:
         """JetStream may need a moment after the broker's start."""
@@ -217,7 +224,8 @@ class _Session:
         looked_at = time.monotonic()
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._suspect.wait(), 1.0)
+                async with asyncio.timeout(1.0):
+                    await self._suspect.wait()
             self._check_connected()
             if not self._suspect.is_set() and time.monotonic() - looked_at < WATCH_EVERY_S:
                 continue
@@ -239,8 +247,9 @@ class _Session:
     async def _pull(self, partition: int) -> None:
         """Keep one request for frames open, as long as the merger has room."""
         inbox = self.client.new_inbox()
-        # No limit of its own: what comes was asked for, and a dropped frame would wait for ACK_WAIT_S.
-        subscription = await self.client.subscribe(f"{inbox}.*", pending_msgs_limit=0, pending_bytes_limit=0)
+        # Unbounded: what comes was asked for, PULL_FRAMES at a time; a dropped frame would wait for ACK_WAIT_S.
+        came: asyncio.Queue[Msg] = asyncio.Queue()
+        await self.client.subscribe(f"{inbox}.*", cb=came.put, pending_msgs_limit=0, pending_bytes_limit=0)
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{subjects.STREAM}.{subjects.consumer(partition)}"
         request = json.dumps(
             {
@@ -255,18 +264,19 @@ class _Session:
             number += 1
             reply = f"{inbox}.{number}"
             await self.client.publish(subject, request, reply=reply)
-            if not await self._receive(partition, subscription, reply):
-                self._suspect.set()
+            if not await self._receive(partition, came, reply):
+                self.look()
                 await asyncio.sleep(0.25)
 
-    async def _receive(self, partition: int, subscription: Subscription, reply: str) -> bool:
+    async def _receive(self, partition: int, came: asyncio.Queue[Msg], reply: str) -> bool:
         """Take what one request brings; whether it ended as it should."""
         activity = self.activity[partition]
         for_us = 0
         while for_us < PULL_FRAMES:
             try:
-                message = await subscription.next_msg(timeout=SILENCE_S)
-            except nats.errors.TimeoutError:
+                async with asyncio.timeout(SILENCE_S):
+                    message = await came.get()
+            except TimeoutError:
                 return False
             status = (message.headers or {}).get("Status", "") if not message.data else ""
             if not status:
@@ -291,7 +301,7 @@ class _Session:
             await self.client.publish(subject, data)
 
     async def _on_advisory(self, message: Msg) -> None:
-        self._suspect.set()
+        self.look()
 
     async def _on_greeting(self, message: Msg) -> None:
         if message.reply:
@@ -319,6 +329,4 @@ async def _first_of(*work: Coroutine[Any, Any, None]) -> None:
                 raise TransientError("the connection was closed")
             task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)

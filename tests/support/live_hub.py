@@ -22,6 +22,7 @@ from sepe.errors import TransientError
 from sepe.wire.v1 import sync_pb2
 from sepe_io.channel import close_nats, connect_nats, split_address
 from sepe_io.frames import peek_header
+from sepe_io.tasks import end_tasks
 from tests.support.world import Node
 
 FREE = ("127.0.0.1", 0)
@@ -62,9 +63,7 @@ async def running_hub(directory: Path, **options: object) -> AsyncIterator[Endpo
             await task
         yield ready.result()
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await end_tasks([task])
 
 
 def durable_seq(directory: Path, node: Node) -> int:
