@@ -13,6 +13,8 @@ from typing import Any
 
 from surge.demo.plot import Plot
 
+OUT_OF_PRINTER = frozenset({"printed", "handed_over"})
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -25,6 +27,7 @@ class Figures:
         cases: ``hub cases --json``, open ones.
         digest, rebuilt_digest: ``hub digest`` before and after ``hub rebuild``.
         nodes: ``node status --json`` by node.
+        jobs: ``node prints --json`` of all offices together.
         sheets: physical sheets by office, as the printers noted them.
     """
 
@@ -35,6 +38,7 @@ class Figures:
     digest: str
     rebuilt_digest: str
     nodes: Mapping[str, Mapping[str, Any]]
+    jobs: Sequence[Mapping[str, Any]]
     sheets: Mapping[str, int]
 
 
@@ -53,12 +57,27 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class ProductRow:
-    """One line of the closing table; what came to the desks must equal what was merged."""
+    """One line of the closing table. It closes when each person who came is in exactly one of the right columns.
+
+    Attributes:
+        came: planned visits; ``merged``: recordings at the hub.
+        printed: documents out of a printer.
+        waiting: print jobs that wait for a right, a due day, a decision.
+        asked_again: the document was already on its way, so nothing new was printed.
+        nothing_to_print: IKD lives on the phone.
+    """
 
     product: str
     came: int
     merged: int
     printed: int
+    waiting: int
+    asked_again: int
+    nothing_to_print: int
+
+    @property
+    def closes(self) -> bool:
+        return self.came == self.merged == self.printed + self.waiting + self.asked_again + self.nothing_to_print
 
 
 def judge(plot: Plot, figures: Figures) -> list[Check]:
@@ -66,6 +85,7 @@ def judge(plot: Plot, figures: Figures) -> list[Check]:
     recorded = [str(answer["event"]) for answer in figures.answers if answer["ok"]]
     merged = Counter(str(event["event"]) for event in figures.events if event["kind"] == "recorded")
     printed = Counter(_card(event) for event in figures.events if _is_print(event))
+    rows = product_table(plot, figures)
     return [
         Check("people who came were recorded", len(plot.arrivals), len(recorded)),
         Check("recordings missing at the hub", 0, sum(event not in merged for event in recorded)),
@@ -84,19 +104,35 @@ def judge(plot: Plot, figures: Figures) -> list[Check]:
             printed.total(),
         ),
         Check("two cards for one (NIK, product, issue)", 0, sum(count - 1 for count in printed.values())),
+        Check("products whose line in the table does not close", 0, sum(not row.closes for row in rows)),
         Check("quarantined frames", 0, figures.status["quarantined"]),
         Check("the state rebuilt from the log", figures.digest[:16], figures.rebuilt_digest[:16]),
     ]
 
 
 def product_table(plot: Plot, figures: Figures) -> list[ProductRow]:
-    """Planned, merged and printed by product."""
-    recorded = plot.products
-    merged = Counter(event["body"]["product"] for event in figures.events if event["kind"] == "recorded")
+    """One row per product, most wanted first."""
+    product_of = {
+        event["event"]: event["body"]["product"] for event in figures.events if event["kind"] == "recorded"
+    }
+    merged = Counter(product_of.values())
     printed = Counter(event["body"]["product"] for event in figures.events if _is_print(event))
+    waiting = Counter(job["product"] for job in figures.jobs if job["state"] not in OUT_OF_PRINTER)
+    answered: dict[str, Counter[str]] = {"already_requested": Counter(), "recorded": Counter()}
+    for answer in figures.answers:
+        if answer["status"] in answered:
+            answered[answer["status"]][product_of.get(answer["event"], "")] += 1
     return [
-        ProductRow(product, recorded[product], merged[product], printed[product])
-        for product in sorted(recorded.keys() | merged.keys(), key=lambda one: -recorded[one])
+        ProductRow(
+            product,
+            came,
+            merged[product],
+            printed[product],
+            waiting[product],
+            answered["already_requested"][product],
+            answered["recorded"][product],
+        )
+        for product, came in plot.products.most_common()
     ]
 
 

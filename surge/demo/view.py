@@ -87,13 +87,13 @@ def render_summary(checks: Sequence[Check], products: Sequence[ProductRow]) -> R
     """The closing summary: the product table, then every check."""
     table = Table(title="by product", title_justify="left")
     table.add_column("product")
-    for heading in ("came", "at the hub", "printed"):
+    for heading in ("came", "at the hub", "printed", "waiting", "asked again", "nothing to print"):
         table.add_column(heading, justify="right")
+    columns = ("came", "merged", "printed", "waiting", "asked_again", "nothing_to_print")
     for row in products:
-        table.add_row(row.product, str(row.came), str(row.merged), str(row.printed))
+        table.add_row(row.product, *(str(getattr(row, column)) for column in columns))
     table.add_section()
-    sums = [sum(column) for column in zip(*((r.came, r.merged, r.printed) for r in products), strict=True)]
-    table.add_row("total", *map(str, sums or [0, 0, 0]), style="bold")
+    table.add_row("total", *(str(sum(getattr(row, c) for row in products)) for c in columns), style="bold")
 
     verdict = Table(title="verdict", title_justify="left")
     verdict.add_column("")

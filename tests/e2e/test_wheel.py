@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from conftest import Sepe
+from tests.support.installed import Sepe
 
 
 def test_the_wheel_brings_packages_and_data_and_nothing_of_the_tests(site: Path) -> None:
