@@ -12,9 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from hub.cli.common import PARTLY, AsJson, Directory, emit, now_ms, opened, say, table
+from hub.merge.arrival import VIA_IMPORT, Arrival, Outcome
 from hub.merge.digest import digest
 from hub.merge.rebuild import rebuild as rebuild_log
-from hub.merge.store import VIA_IMPORT, Arrival, HubStore, Outcome
+from hub.merge.store import HubStore
 from hub.quarantine import shelf
 from hub.read import cases as read_cases
 from hub.read.person import at_ms

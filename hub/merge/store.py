@@ -13,84 +13,32 @@ from __future__ import annotations
 import secrets
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from hub.dispatch import rights
 from hub.merge import log, project, registry
-from hub.merge.fold import Heads, fold_frame, write_heads, write_parked
+from hub.merge.arrival import VIA_RELEASE, VIA_SELF, Arrival, Outcome, prove, refuse
+from hub.merge.batch import Batch, StaleWriterError
 from hub.merge.own import OwnHistory
 from hub.merge.schema import STEPS
 from hub.quarantine import shelf
-from sepe.codec import Header
-from sepe.errors import InvalidInputError, PeerProtocolError, SepeError, TransientError
-from sepe.events import HUB_KINDS, Draft
-from sepe.hlc import AHEAD_MS_MAX, cap_of, wall_ms_of
+from sepe.errors import InvalidInputError, PeerProtocolError, SepeError
+from sepe.events import Draft
 from sepe.ids import EPOCH_BYTES, HUB_NODE, EventId
-from sepe.sync.centre import EpochState, Judgement, ack, advanced, judge, welcome
+from sepe.sync.centre import Judgement, ack, welcome
 from sepe.wire.v1 import sync_pb2
 from sepe_io import keys
-from sepe_io.frames import OpenedFrame, open_frame, open_hello, peek_header
+from sepe_io.frames import OpenedFrame, open_hello
 from sepe_io.logs import logger
 from sepe_io.sqlite import Connection, connect, migrate, transaction, translated
+
+__all__ = ["DATABASE", "KEY_FILE", "Arrival", "HubStore", "Outcome", "StaleWriterError", "is_hub"]
 
 DATABASE = "hub.db"
 KEY_FILE = "hub.key"
 TOKEN_VALID_MS = 7 * 24 * 3_600_000
-# How a frame reached us. Only a person's hand brings another hub's own frames.
-VIA_IMPORT, VIA_RELEASE, VIA_SELF = "import", "release", "hub"
-# Faults of the sender, not of the way: sending again will not help until somebody acts.
-REFUSALS = frozenset({"unknown_node", "unknown_key", "revoked", "forbidden_kind", "wrong_sender"})
 
 _log = logger("hub.merge")
-
-
-class StaleWriterError(TransientError):
-    """Another worker moved the watermark meanwhile; nothing of the batch is stored. Merge it again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A frame that reached the hub.
-
-    Attributes:
-        via: ``nats``, ``grpc``, ``import`` or ``release``.
-        received_ms: the hub's clock, milliseconds since 1970.
-        sender: the node that the transport vouches for, ``None`` when it vouches for none.
-    """
-
-    data: bytes
-    via: str
-    received_ms: int
-    sender: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of an arrival.
-
-    Attributes:
-        ack: to be sent to the node by the way the frame came; ``None`` when the frame names no node and epoch
-            that may be answered.
-        judgement: ``None`` when the frame was not fit to be judged; ``reason`` says why.
-    """
-
-    ack: sync_pb2.Ack | None
-    judgement: Judgement | None
-    reason: str = ""
-    events_merged: int = 0
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What one transaction gathers before it writes."""
-
-    next_number: int
-    states: dict[tuple[str, bytes], EpochState] = field(default_factory=dict)
-    loaded: dict[tuple[str, bytes], EpochState] = field(default_factory=dict)
-    heads: Heads = field(default_factory=dict)
-    ahead_ms: dict[str, int] = field(default_factory=dict)
-    seen: dict[tuple[str, bytes], tuple[int, str]] = field(default_factory=dict)
 
 
 class HubStore:
@@ -190,10 +138,8 @@ class HubStore:
                 return [outcome for arrival in arrivals for outcome in self.merge([arrival])]
             _log.error("frame.poisonous", error=type(exc).__name__, at=_place(exc))
             with transaction(self.connection):
-                return [
-                    self._refuse(arrival, PeerProtocolError("merge_error", type(exc).__name__), proven=True)
-                    for arrival in arrivals
-                ]
+                fault = PeerProtocolError("merge_error", type(exc).__name__)
+                return [refuse(self.connection, arrival, fault) for arrival in arrivals]
 
     def greet(self, signed: sync_pb2.SignedHello, *, now_ms: int, via: str) -> sync_pb2.Ack:
         """The answer to a greeting; the node's whereabouts are noted.
@@ -319,158 +265,18 @@ class HubStore:
 
     def _merge(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         with translated():
-            opened = [self._open(arrival) for arrival in arrivals]
+            # Outside the lock: proving is most of the work.
+            opened = [prove(self.connection, arrival) for arrival in arrivals]
         with transaction(self.connection):
-            batch = _Batch(log.last_number(self.connection) + 1)
+            batch = Batch(self.connection)
             outcomes = [
-                self._refuse(arrival, frame, proven=False)
+                refuse(self.connection, arrival, frame)
                 if isinstance(frame, PeerProtocolError)
-                else self._take(batch, arrival, frame)
+                else batch.take(arrival, frame)
                 for arrival, frame in zip(arrivals, opened, strict=True)
             ]
-            self._write(batch)
+            batch.write()
         return outcomes
-
-    def _open(self, arrival: Arrival) -> OpenedFrame | PeerProtocolError:
-        """Prove a frame; a fault of the peer becomes a value."""
-        released = arrival.via == VIA_RELEASE
-        try:
-            header = peek_header(arrival.data)
-            if arrival.sender is not None and header.node != arrival.sender:
-                raise PeerProtocolError("wrong_sender", f"sent by {arrival.sender}")
-            if header.node == HUB_NODE and arrival.via not in (VIA_IMPORT, VIA_RELEASE, VIA_SELF):
-                raise PeerProtocolError("wrong_sender", "only a person brings a hub's own frames")
-            opened = open_frame(
-                arrival.data,
-                lambda node, key_id: registry.public_key_of(self.connection, node, key_id, even_revoked=released),
-            )
-            if header.node != HUB_NODE and not HUB_KINDS.isdisjoint(opened.columns.kinds):
-                raise PeerProtocolError("forbidden_kind", "only the hub writes this kind of event")
-        except PeerProtocolError as exc:
-            return exc
-        return opened
-
-    def _take(self, batch: _Batch, arrival: Arrival, opened: OpenedFrame) -> Outcome:
-        """Judge a proven frame and log it when it is next."""
-        header = opened.header
-        key = (header.node, header.epoch)
-        state = batch.states.get(key)
-        if state is None:
-            state = batch.loaded[key] = log.epoch_state(self.connection, *key)
-            batch.states[key] = state
-        verdict = judge(state, header, opened.chains, lambda seq: self.chain_at(header.node, header.epoch, seq))
-        match verdict.judgement:
-            case Judgement.ACCEPT:
-                batch.states[key] = state = advanced(state, header)
-                self._log_frame(batch, arrival, opened, verdict.skip)
-                answer = ack(state, sync_pb2.VERDICT_DURABLE, hub_ms=arrival.received_ms)
-                return Outcome(answer, verdict.judgement, events_merged=header.count - verdict.skip)
-            case Judgement.DUPLICATE:
-                answer = ack(state, sync_pb2.VERDICT_DURABLE, hub_ms=arrival.received_ms)
-            case Judgement.GAP:
-                answer = ack(state, sync_pb2.VERDICT_GAP, hub_ms=arrival.received_ms)
-            case Judgement.FORK:
-                self._hold_fork(arrival, header)
-                answer = ack(state, sync_pb2.VERDICT_FORK, hub_ms=arrival.received_ms, reason="fork")
-                return Outcome(answer, verdict.judgement, "fork")
-        return Outcome(answer, verdict.judgement)
-
-    def _log_frame(self, batch: _Batch, arrival: Arrival, opened: OpenedFrame, skip: int) -> None:
-        header, columns = opened.header, opened.columns
-        number, batch.next_number = batch.next_number, batch.next_number + 1
-        cap = cap_of(arrival.received_ms)
-        parked = fold_frame(batch.heads, columns, opened.chains, frame_number=number, cap=cap, start=skip)
-        self.connection.execute(
-            "INSERT INTO frame (number, node, epoch, first_seq, last_seq, skip, chain_after, received_ms, cap_ms,"
-            " via, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                number, header.node, header.epoch, header.first_seq, header.last_seq, skip, header.chain_after,
-                arrival.received_ms, wall_ms_of(cap), arrival.via, arrival.data,
-            ),
-        )  # fmt: skip
-        if parked:
-            write_parked(self.connection, number, parked)
-        if header.node == HUB_NODE:
-            rights.apply_frame(self.connection, columns, skip)
-        ahead_ms = wall_ms_of(max(columns.stamps)) - arrival.received_ms
-        if ahead_ms > AHEAD_MS_MAX:
-            batch.ahead_ms[header.node] = ahead_ms
-        batch.seen[header.node, header.epoch] = (arrival.received_ms, arrival.via)
-
-    def _write(self, batch: _Batch) -> None:
-        """Everything that a batch writes once: heads, watermarks, whereabouts."""
-        if batch.heads:
-            write_heads(self.connection, batch.heads)
-        for key, (seen_ms, via) in batch.seen.items():
-            node, epoch = key
-            state, before = batch.states[key], batch.loaded[key]
-            moved = self.connection.execute(
-                "INSERT INTO epoch (node, epoch, durable_seq, chain, first_seen_ms, last_seen_ms)"
-                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET durable_seq = excluded.durable_seq,"
-                " chain = excluded.chain, last_seen_ms = excluded.last_seen_ms WHERE durable_seq = ?",
-                (node, epoch, state.durable_seq, state.chain, seen_ms, seen_ms, before.durable_seq),
-            )
-            if moved.rowcount != 1:
-                raise StaleWriterError(f"another worker merged frames of {node}")
-            if via in (VIA_IMPORT, VIA_RELEASE, VIA_SELF):
-                continue  # A courier's file says nothing of where the node is now.
-            self.connection.execute(
-                "UPDATE node SET last_seen_ms = MAX(COALESCE(last_seen_ms, 0), ?), via = ?,"
-                " told_seq = IIF(epoch = ?, MAX(told_seq, ?), ?), epoch = ?,"
-                " clock_skew_ms = COALESCE(?, clock_skew_ms) WHERE node = ?",
-                (
-                    seen_ms, via, epoch, state.durable_seq, state.durable_seq, epoch,
-                    _signed64(batch.ahead_ms[node]) if node in batch.ahead_ms else None, node,
-                ),
-            )  # fmt: skip
-
-    def _hold_fork(self, arrival: Arrival, header: Header) -> None:
-        _log.error("fork.found", node=header.node, first_seq=header.first_seq, last_seq=header.last_seq)
-        self._hold(arrival, "fork", f"seq {header.first_seq} to {header.last_seq}", header.node, header.node)
-        for table in ("epoch", "node"):
-            self.connection.execute(
-                f"UPDATE {table} SET forked_ms = ? WHERE node = ?", (arrival.received_ms, header.node)
-            )
-
-    def _refuse(self, arrival: Arrival, fault: PeerProtocolError, *, proven: bool) -> Outcome:
-        """Put what cannot be merged in quarantine and answer its node, if that is safe.
-
-        Safe: nobody may make us tell a *third* node that its frames are refused, so a frame that comes from
-        another than it names is not answered.
-        """
-        try:
-            header = peek_header(arrival.data)
-        except PeerProtocolError:
-            header = None
-        node = "" if header is None else _printable(header.node)
-        proven = proven or fault.reason in ("forbidden_kind", "bad_chain", "oversized_event", "unreadable_payload")
-        bucket = node if proven else arrival.sender or shelf.UNPROVEN
-        _log.warning("frame.refused", reason=fault.reason, node=node, via=arrival.via)
-        self._hold(arrival, fault.reason, fault.detail, node, bucket)
-        if header is None or fault.reason == "wrong_sender":
-            return Outcome(None, None, fault.reason)
-        verdict = sync_pb2.VERDICT_REFUSED if fault.reason in REFUSALS else sync_pb2.VERDICT_CORRUPT
-        known = fault.reason not in ("unknown_node", "unknown_key", "revoked", "bad_signature")
-        state = (
-            log.epoch_state(self.connection, header.node, header.epoch)
-            if known or verdict == sync_pb2.VERDICT_CORRUPT
-            else EpochState.new(header.node, header.epoch)
-        )
-        return Outcome(ack(state, verdict, hub_ms=arrival.received_ms, reason=fault.reason), None, fault.reason)
-
-    def _hold(self, arrival: Arrival, reason: str, detail: str, node: str, bucket: str) -> None:
-        if arrival.via == VIA_RELEASE:
-            return  # It is there already.
-        shelf.hold(
-            self.connection,
-            arrival.data,
-            reason=reason,
-            detail=detail,
-            node=node,
-            bucket=bucket,
-            received_ms=arrival.received_ms,
-            via=arrival.via,
-        )
 
     def _refused_greeting(self, signed: sync_pb2.SignedHello, reason: str, now_ms: int) -> sync_pb2.Ack:
         _log.warning("greeting.refused", reason=reason)
@@ -484,13 +290,13 @@ class HubStore:
 
     def _append_own(self, drafts: Sequence[Draft], now_ms: int) -> list[EventId]:
         frame, ids = self._own.seal(drafts, now_ms)
-        batch = _Batch(log.last_number(self.connection) + 1)
         arrival = Arrival(frame, VIA_SELF, now_ms, HUB_NODE)
-        opened = self._open(arrival)
+        opened = prove(self.connection, arrival)
         assert isinstance(opened, OpenedFrame), opened
-        outcome = self._take(batch, arrival, opened)
+        batch = Batch(self.connection)
+        outcome = batch.take(arrival, opened)
         assert outcome.judgement is Judgement.ACCEPT, outcome
-        self._write(batch)
+        batch.write()
         return ids
 
 
@@ -518,8 +324,3 @@ def _place(exc: BaseException) -> str:
 def _signed64(number: int) -> int:
     """A peer's number, cut to what a column holds."""
     return max(-(1 << 62), min(number, 1 << 62))
-
-
-def _printable(node: str) -> str:
-    """An unproven node name as a list may show it."""
-    return "".join(char for char in node[:20] if char.isascii() and char.isprintable())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from hub.merge import store as store_module
+from hub.merge import batch
 from hub.merge.digest import digest
 from hub.merge.fold import fold_frame
 from hub.merge.store import Arrival, HubStore
@@ -234,7 +234,7 @@ def test_a_frame_that_breaks_the_merge_is_found_and_the_batch_goes_on(
             raise RuntimeError("a defect of ours")
         return fold_frame(heads, columns, *rest, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(store_module, "fold_frame", explosive)
+    monkeypatch.setattr(batch, "fold_frame", explosive)
     outcomes = send(store, [node.frame(), others[0].frame(), others[1].frame()])
     assert [one.events_merged for one in outcomes] == [10, 0, 1]
     assert outcomes[1].reason == "merge_error"

@@ -1,0 +1,143 @@
+"""A frame at the hub's door: what came, whether it is proven, and what is answered when it is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hub.merge import log, registry
+from hub.quarantine import shelf
+from sepe.codec import Header
+from sepe.errors import PeerProtocolError
+from sepe.events import HUB_KINDS
+from sepe.ids import HUB_NODE
+from sepe.sync.centre import EpochState, Judgement, ack
+from sepe.wire.v1 import sync_pb2
+from sepe_io.frames import OpenedFrame, open_frame, peek_header
+from sepe_io.logs import logger
+from sepe_io.sqlite import Connection
+
+# How a frame reached us. Only a person's hand brings another hub's own frames.
+VIA_IMPORT, VIA_RELEASE, VIA_SELF = "import", "release", "hub"
+BY_HAND = frozenset({VIA_IMPORT, VIA_RELEASE, VIA_SELF})
+# Faults of the sender, not of the way: sending again will not help until somebody acts.
+REFUSALS = frozenset({"unknown_node", "unknown_key", "revoked", "forbidden_kind", "wrong_sender"})
+# Found behind the signature, so the frame is its node's.
+_PROVEN = frozenset({"forbidden_kind", "bad_chain", "oversized_event", "unreadable_payload", "merge_error"})
+
+_log = logger("hub.merge")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A frame that reached the hub.
+
+    Attributes:
+        via: ``nats``, ``grpc``, ``import`` or ``release``.
+        received_ms: the hub's clock, milliseconds since 1970.
+        sender: the node that the transport vouches for, ``None`` when it vouches for none.
+    """
+
+    data: bytes
+    via: str
+    received_ms: int
+    sender: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an arrival.
+
+    Attributes:
+        ack: to be sent to the node by the way the frame came; ``None`` when the frame names no node and epoch
+            that may be answered.
+        judgement: ``None`` when the frame was not fit to be judged; ``reason`` says why.
+    """
+
+    ack: sync_pb2.Ack | None
+    judgement: Judgement | None
+    reason: str = ""
+    events_merged: int = 0
+
+
+def prove(connection: Connection, arrival: Arrival) -> OpenedFrame | PeerProtocolError:
+    """The frame, proven to be its node's; a fault of the peer is a value, not an exception."""
+    released = arrival.via == VIA_RELEASE
+    try:
+        header = peek_header(arrival.data)
+        if arrival.sender is not None and header.node != arrival.sender:
+            raise PeerProtocolError("wrong_sender", f"sent by {arrival.sender}")
+        if header.node == HUB_NODE and arrival.via not in BY_HAND:
+            raise PeerProtocolError("wrong_sender", "only a person brings a hub's own frames")
+        opened = open_frame(
+            arrival.data,
+            lambda node, key_id: registry.public_key_of(connection, node, key_id, even_revoked=released),
+        )
+        if header.node != HUB_NODE and not HUB_KINDS.isdisjoint(opened.columns.kinds):
+            raise PeerProtocolError("forbidden_kind", "only the hub writes this kind of event")
+    except PeerProtocolError as exc:
+        return exc
+    return opened
+
+
+def refuse(connection: Connection, arrival: Arrival, fault: PeerProtocolError) -> Outcome:
+    """Put what cannot be merged in quarantine and answer its node, if that is safe; inside a transaction.
+
+    Safe: nobody may make us tell a *third* node that its frames are refused, so a frame that comes from another
+    than it names is not answered.
+    """
+    header = _readable_header(arrival.data)
+    node = "" if header is None else _printable(header.node)
+    _log.warning("frame.refused", reason=fault.reason, node=node, via=arrival.via)
+    bucket = node if fault.reason in _PROVEN else arrival.sender or shelf.UNPROVEN
+    hold(connection, arrival, reason=fault.reason, detail=fault.detail, node=node, bucket=bucket)
+    if header is None or fault.reason == "wrong_sender":
+        return Outcome(None, None, fault.reason)
+    verdict = sync_pb2.VERDICT_REFUSED if fault.reason in REFUSALS else sync_pb2.VERDICT_CORRUPT
+    # A stranger is not told how far a history reaches.
+    is_stranger = fault.reason in ("unknown_node", "unknown_key", "revoked")
+    state = (
+        EpochState.new(header.node, header.epoch)
+        if is_stranger
+        else log.epoch_state(connection, header.node, header.epoch)
+    )
+    return Outcome(ack(state, verdict, hub_ms=arrival.received_ms, reason=fault.reason), None, fault.reason)
+
+
+def hold_fork(connection: Connection, arrival: Arrival, header: Header) -> None:
+    """Keep the frame of another branch of a history, and mark the history; inside a transaction."""
+    _log.error("fork.found", node=header.node, first_seq=header.first_seq, last_seq=header.last_seq)
+    detail = f"seq {header.first_seq} to {header.last_seq}"
+    hold(connection, arrival, reason="fork", detail=detail, node=header.node, bucket=header.node)
+    connection.execute(
+        "UPDATE epoch SET forked_ms = ? WHERE node = ? AND epoch = ?",
+        (arrival.received_ms, header.node, header.epoch),
+    )
+    connection.execute("UPDATE node SET forked_ms = ? WHERE node = ?", (arrival.received_ms, header.node))
+
+
+def hold(connection: Connection, arrival: Arrival, *, reason: str, detail: str, node: str, bucket: str) -> None:
+    """Keep a frame in quarantine; one that was released from there is there already."""
+    if arrival.via == VIA_RELEASE:
+        return
+    shelf.hold(
+        connection,
+        arrival.data,
+        reason=reason,
+        detail=detail,
+        node=node,
+        bucket=bucket,
+        received_ms=arrival.received_ms,
+        via=arrival.via,
+    )
+
+
+def _readable_header(data: bytes) -> Header | None:
+    try:
+        return peek_header(data)
+    except PeerProtocolError:
+        return None
+
+
+def _printable(node: str) -> str:
+    """An unproven node name as a list may show it."""
+    return "".join(char for char in node[:20] if char.isascii() and char.isprintable())
