@@ -150,8 +150,7 @@ class NatsIngest:
                 _log.warning("nats.lost", reason=str(exc))
             finally:
                 self._session = None
-                self.ready.clear()
-                self.metrics.nats_connected.set(0)
+                session.set_ready(False)
                 await close_nats(client)
             await asyncio.sleep(BACKOFF_S_MIN)
 
@@ -199,8 +198,7 @@ class _Session:
                 await self.client.subscribe(subject, cb=self._on_advisory)
             await self.client.subscribe(subjects.HELLO_ALL, queue="hub", cb=self._on_greeting)
             await self.client.flush(5)
-            self.ingest.ready.set()
-            self.ingest.metrics.nats_connected.set(1)
+            self.set_ready(True)
             await _first_of(
                 self._watch(), self._send(), *(self._pull(partition) for partition in self.ingest.partitions)
             )
@@ -233,12 +231,19 @@ class _Session:
             before = self.pipe.remade
             try:
                 await self.pipe.ensure()
+                self.set_ready(True)
             except TransientError as exc:
                 _log.warning("pipe.unready", reason=str(exc))
+                self.set_ready(False)
                 await asyncio.sleep(0.5)
                 self._suspect.set()
             self.ingest.metrics.consumers_remade.inc(self.pipe.remade - before)
             looked_at = time.monotonic()
+
+    def set_ready(self, is_ready: bool) -> None:
+        """Tell whether frames can travel."""
+        (self.ingest.ready.set if is_ready else self.ingest.ready.clear)()
+        self.ingest.metrics.nats_connected.set(int(is_ready))
 
     def _check_connected(self) -> None:
         if not self.client.is_connected:
