@@ -5,7 +5,8 @@ never touches a disk or a socket. A shell feeds it inputs and performs the effec
 
 `SendHello`     Send a greeting built from the store (epoch, last seq, last chain, stored watermark).
 `SendFrame`     Build a frame from the rows above ``after_seq``, send it, then call `sent` with its last seq.
-                Nothing to send, or the link refused it: call `nothing_to_send` or `link_down`.
+                No row above it: call `nothing_to_send`. The link refused it: `link_down`. Rows above it, but
+                the next one is pruned: `link_up`, to greet again and hear what the hub really lacks.
 `StoreDurable`  Persist the watermark *before* the next effect. ``went_back`` says that the hub was restored
                 from a backup and asks for rows again; never prune above it.
 `OpenEpoch`     Fetch the hub's frames of this epoch and find the last seq at which both agree. When the hub's
@@ -256,9 +257,9 @@ class OfficeSync:
             return effects + self._corrupted(now_ms)
         if ack.verdict == sync_pb2.VERDICT_GAP and self._is_news(ack.durable_seq):
             if ack.durable_seq < self.durable_seq:
-                # The hub was restored from a backup while we talked to it over a broker that stayed up.
-                effects.append(StoreDurable(ack.durable_seq, went_back=True))
-                self.durable_seq = ack.durable_seq
+                # The hub was restored from a backup behind a broker that stayed up, or a word from before our
+                # progress was overtaken: only a greeting can tell.
+                return self.link_up(now_ms)
             self._expect_echoes(ack.durable_seq)
             self._forget_flight()
         self._wait_for_word()

@@ -1,0 +1,39 @@
+"""The promises of the house, each as a checker that reads a world at rest and lists what breaks it.
+
+A checker compares what the hub ended with against what the `oracle.Oracle` saw happen; it shares no code with the
+offices and the hub beyond the product's own fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from surge.world.checkers import (
+    blank_arithmetic,
+    card_uniqueness,
+    convergence,
+    exactly_once_in_log,
+    lag_returns_to_zero,
+    later_edit_wins,
+    losing_values_kept,
+    no_lost_event,
+)
+
+if TYPE_CHECKING:
+    from surge.world.world import World
+
+Checker = Callable[["World"], list[str]]
+
+CHECKERS: dict[str, Checker] = {
+    "lag_returns_to_zero": lag_returns_to_zero.check,
+    "no_lost_event": no_lost_event.check,
+    "exactly_once_in_log": exactly_once_in_log.check,
+    "convergence": convergence.check,
+    "losing_values_kept": losing_values_kept.check,
+    "later_edit_wins": later_edit_wins.check,
+    "card_uniqueness": card_uniqueness.check,
+    "blank_arithmetic": blank_arithmetic.check,
+}
+# One broken promise breaks it a hundred times; the first few say enough.
+PROBLEMS_MAX = 3

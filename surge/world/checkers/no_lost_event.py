@@ -1,0 +1,34 @@
+"""Nothing is lost: every fact that an office committed is in the hub's log.
+
+Three things may rightly stand in its place: the fact's last copy was destroyed by a disaster before the hub had it
+(*erased*); the office forgot it in a disaster and its frame was refused as a fork, so it waits in quarantine for a
+person (*in review*). What an office still holds, or pruned, must be in the log: a prune is a promise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from surge.world.wire import open_
+
+if TYPE_CHECKING:
+    from surge.world.world import World
+
+
+def check(world: World) -> list[str]:
+    oracle = world.oracle
+    missing = oracle.committed.keys() - oracle.facts(world.hub.disk.bodies()) - oracle.erased
+    if not missing:
+        return []
+    missing -= in_review(world) & oracle.at_risk
+    return [f"fact {fact} of {oracle.committed[fact]} is not in the hub's log" for fact in sorted(missing)]
+
+
+def in_review(world: World) -> set[int]:
+    """The facts of the frames that wait for a person."""
+    return world.oracle.facts(
+        body
+        for data, reason in world.hub.disk.quarantine.items()
+        if reason == "fork"
+        for body in open_(data).columns.bodies
+    )

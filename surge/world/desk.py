@@ -1,0 +1,137 @@
+"""The work of the offices: people who come to be recorded, corrected and given cards.
+
+Few people and few fields, so that offices meet at the same NIK and the same field all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+from sepe.events import Kind
+from surge.world import bodies
+from surge.world.disk import OfficeDisk
+
+if TYPE_CHECKING:
+    from surge.world.office import Office
+    from surge.world.world import World
+
+# A kecamatan without an office in this world: its rights are the hub's to give.
+FAR_KECAMATAN = 537_199
+BORN_AND_SERIAL = 4_101_909_000  # A woman born on 1 January 1990; serials from 9000 belong to nobody.
+OWN_ROLL_SHARE = 0.75
+FAR_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """What people come for; shares of the visits."""
+
+    correction_share: float = 0.35
+    print_share: float = 0.35
+    second_issue_share: float = 0.15
+    override_share: float = 0.02
+    give_back_share: float = 0.02
+    other_name_share: float = 0.08
+
+
+HABITS = Habits()
+
+
+def nik_of(kecamatan: int, person: int) -> int:
+    """The NIK of one of the few people of a kecamatan."""
+    return kecamatan * 10**10 + BORN_AND_SERIAL + person
+
+
+class Desk:
+    """Draws visits and lets an office commit them."""
+
+    def __init__(self, world: World, rng: Random, people: int, habits: Habits = HABITS) -> None:
+        self._world, self._rng, self._people, self._habits = world, rng, people, habits
+
+    def visit(self) -> None:
+        """Somebody comes to one of the desks; an office without power or disk sends him away."""
+        world, rng, habits = self._world, self._rng, self._habits
+        office = world.offices[int(rng.random() * len(world.offices))]
+        if not office.is_up or office.disk_is_full:
+            world.oracle.refused_visits += 1
+            return
+        nik = self._somebody(office)
+        draw = rng.random()
+        if draw < habits.give_back_share:
+            office.press.give_back(nik, 1)
+        elif draw < habits.give_back_share + habits.correction_share:
+            field = bodies.FIELDS[int(rng.random() * len(bodies.FIELDS))]
+            correct(office, nik, {field: f"value {world.oracle.last_fact}"})
+        else:
+            is_other = rng.random() < habits.other_name_share
+            name = bodies.NAMES[(nik + (1 if is_other else 0)) % len(bodies.NAMES)]
+            issue = 0
+            if rng.random() < habits.print_share:
+                issue = 2 if rng.random() < habits.second_issue_share else 1
+            override = issue > 0 and rng.random() < habits.override_share
+            record(office, nik, name, {"address": f"street {world.oracle.last_fact}"}, issue=issue, override=override)
+        if world.strikes(world.faults.poison):
+            slip_poison(office, nik, kind_is_known=rng.random() < 0.5)
+
+    def _somebody(self, office: Office) -> int:
+        rng = self._rng
+        draw = rng.random()
+        if draw < FAR_SHARE:
+            return nik_of(FAR_KECAMATAN, int(rng.random() * 3))
+        codes = self._world.kecamatan_codes
+        code = int(office.node[:6]) if draw < OWN_ROLL_SHARE else codes[int(rng.random() * len(codes))]
+        return nik_of(code, int(rng.random() * self._people))
+
+
+def record(
+    office: Office, nik: int, name: str, fields: dict[str, str], *, issue: int = 0, override: bool = False
+) -> bool:
+    """One recording, and the print job that it asks for, in one commit; whether it was taken."""
+    fact = office.world.oracle.new_fact()
+    body = bodies.recorded(fact, name=name, fields=fields, issue=issue)
+
+    def write(disk: OfficeDisk) -> None:
+        office.append(disk, int(Kind.RECORDED), nik, body, fact)
+        if issue:
+            office.press.new_job(disk, nik, issue, override=override)
+
+    return _commit(office, write)
+
+
+def correct(office: Office, nik: int, fields: dict[str, str]) -> bool:
+    """One correction of fields other than identity; whether it was taken."""
+    fact = office.world.oracle.new_fact()
+    body = bodies.corrected(fact, fields)
+    return _commit(office, lambda disk: office.append(disk, int(Kind.CORRECTED), nik, body, fact))
+
+
+def slip_poison(office: Office, nik: int, *, kind_is_known: bool) -> bool:
+    """An event that nobody can fold; whether it was taken."""
+    fact = office.world.oracle.new_fact()
+    kind, body = bodies.poison(fact, kind_is_known)
+    return _commit(office, lambda disk: office.append(disk, kind, nik, body, fact))
+
+
+def receive_stock(office: Office, count: int) -> bool:
+    """A box of numbered blanks for an office's printer; whether the ledger took it."""
+    world = office.world
+    serials = [f"{number:06}" for number in range(world.last_serial + 1, world.last_serial + 1 + count)]
+    world.last_serial += count
+    fact = world.oracle.new_fact()
+    body = bodies.stock_received(fact, serials[0], serials[-1], count)
+    done = _commit(office, lambda disk: office.append(disk, int(Kind.STOCK_MOVED), 0, body, fact))
+    office.press.stack[:0] = reversed(serials)
+    world.oracle.blanks_received[office.name] = world.oracle.blanks_received.get(office.name, 0) + count
+    return done
+
+
+def _commit(office: Office, write: Callable[[OfficeDisk], None]) -> bool:
+    done = office.guarded(lambda: office.commit(write))
+    if done:
+        office.grew()
+        office.press.pump()
+        office.world.tell_commit(office)
+    return done

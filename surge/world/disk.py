@@ -1,0 +1,185 @@
+"""Disks: what was committed stays, what was not is gone. A backup is a copy; a clone is too.
+
+An office's disk holds its outbox, one run of rows for each of its epochs, and its print ledger. Each change of it
+happens inside one call of `office.Office.commit`, so power fails before or after it, never in its middle: SQLite
+promises that much, and tests on real files (``tests/e2e``) hold it to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from sepe.codec import Columns, chain_next, chain_start
+
+
+class EpochRows:
+    """The outbox rows of one epoch, ``floor_seq + 1`` to ``last_seq``; those up to ``floor_seq`` are pruned.
+
+    Attributes:
+        chains: digest after each row; ``floor_chain`` is the one before the first row held.
+        durable_seq: the hub's watermark as last stored.
+        marks: (watermark, hub's clock, our clock) as they were heard, oldest first; the retention margin counts
+            from there.
+    """
+
+    __slots__ = (
+        "bodies", "chains", "durable_seq", "epoch", "floor_chain", "floor_seq", "kinds", "marks", "niks", "stamps",
+    )  # fmt: skip
+
+    def __init__(self, node: str, epoch: bytes) -> None:
+        self.epoch = epoch
+        self.niks: list[int] = []
+        self.stamps: list[int] = []
+        self.kinds: list[int] = []
+        self.bodies: list[bytes] = []
+        self.chains: list[bytes] = []
+        self.floor_seq = 0
+        self.floor_chain = chain_start(node, epoch)
+        self.durable_seq = 0
+        self.marks: list[tuple[int, int, int]] = []
+
+    @property
+    def last_seq(self) -> int:
+        return self.floor_seq + len(self.niks)
+
+    @property
+    def last_chain(self) -> bytes:
+        return self.chains[-1] if self.chains else self.floor_chain
+
+    def chain_at(self, seq: int) -> bytes | None:
+        """Our digest at ``seq``; ``None`` above our last row, and below the floor: from there we cannot send."""
+        index = seq - self.floor_seq
+        if index == 0:
+            return self.floor_chain
+        return self.chains[index - 1] if 0 < index <= len(self.chains) else None
+
+    def append(self, nik: int, stamp: int, kind: int, body: bytes) -> None:
+        """One more row."""
+        self.chains.append(chain_next(self.last_chain, nik, stamp, kind, body))
+        self.niks.append(nik)
+        self.stamps.append(stamp)
+        self.kinds.append(kind)
+        self.bodies.append(body)
+
+    def page(self, after_seq: int, events_max: int) -> tuple[bytes, Columns] | None:
+        """(chain before, events) from ``after_seq + 1``; ``None`` when that row is not held."""
+        before = self.chain_at(after_seq)
+        start = after_seq - self.floor_seq
+        if before is None or start >= len(self.niks):
+            return None
+        part = slice(start, start + events_max)
+        return before, Columns(
+            tuple(self.niks[part]), tuple(self.stamps[part]), tuple(self.kinds[part]), tuple(self.bodies[part])
+        )
+
+    def rows_above(self, seq: int) -> list[tuple[int, int, int, bytes]]:
+        """(nik, stamp, kind, body) of each row held above ``seq``."""
+        start = max(seq - self.floor_seq, 0)
+        return list(
+            zip(self.niks[start:], self.stamps[start:], self.kinds[start:], self.bodies[start:], strict=True)
+        )
+
+    def cut(self, seq: int) -> None:
+        """Drop every row above ``seq``."""
+        part = slice(max(seq - self.floor_seq, 0), None)
+        for column in (self.niks, self.stamps, self.kinds, self.bodies, self.chains):
+            del column[part]  # type: ignore[attr-defined]
+
+    def prune(self, seq: int) -> list[bytes]:
+        """Forget the rows up to ``seq``; return their bodies."""
+        count = min(seq - self.floor_seq, len(self.niks))
+        if count <= 0:
+            return []
+        gone = self.bodies[:count]
+        self.floor_chain = self.chains[count - 1]
+        self.floor_seq += count
+        for column in (self.niks, self.stamps, self.kinds, self.bodies, self.chains):
+            del column[:count]  # type: ignore[attr-defined]
+        return gone
+
+    def copy(self) -> EpochRows:
+        other = EpochRows.__new__(EpochRows)
+        other.epoch = self.epoch
+        other.niks, other.stamps, other.kinds = self.niks[:], self.stamps[:], self.kinds[:]
+        other.bodies, other.chains = self.bodies[:], self.chains[:]
+        other.floor_seq, other.floor_chain = self.floor_seq, self.floor_chain
+        other.durable_seq, other.marks = self.durable_seq, self.marks[:]
+        return other
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt to make one card, as the office's ledger has it.
+
+    Attributes:
+        state: a ``CardState``.
+        fence: of the right it may be printed under; ``None`` while there is no right.
+        machine: whose printer it went to: two clones share a ledger, not a printer.
+    """
+
+    attempt: str
+    nik: int
+    issue: int
+    state: int
+    fence: int | None = None
+    serial: str = ""
+    override: bool = False
+    machine: str = ""
+
+
+@dataclass(slots=True)
+class OfficeDisk:
+    """One office machine's database.
+
+    Attributes:
+        epochs: oldest first; the last is the one that is written to.
+        last_stamp: of the newest event.
+        hub_ms: the highest that the hub's clock was ever heard to show; ``hub_said_ms`` is the last.
+        jobs: the print ledger, by attempt.
+        given_back: (nik, issue) whose right this office returned.
+        is_fresh: made empty; its earlier history has not been fetched yet.
+    """
+
+    node: str
+    epochs: list[EpochRows]
+    last_stamp: int = 0
+    hub_ms: int = 0
+    hub_said_ms: int = 0
+    jobs: dict[str, Job] = field(default_factory=dict)
+    given_back: set[tuple[int, int]] = field(default_factory=set)
+    is_fresh: bool = False
+
+    @property
+    def current(self) -> EpochRows:
+        return self.epochs[-1]
+
+    def rows_of(self, epoch: bytes) -> EpochRows | None:
+        """The rows of an epoch, ``None`` when this machine never knew it."""
+        for rows in self.epochs:
+            if rows.epoch == epoch:
+                return rows
+        return None
+
+    def bodies(self) -> Iterator[bytes]:
+        """Every event held, as its bytes."""
+        for rows in self.epochs:
+            yield from rows.bodies
+
+    def adopt(self, epoch: bytes, keep_seq: int, events: Sequence[tuple[int, int, int, bytes]]) -> None:
+        """Take over what the hub holds of ``epoch`` above ``keep_seq``; what we had there is dropped."""
+        rows = self.rows_of(epoch)
+        if rows is None:
+            rows = EpochRows(self.node, epoch)
+            self.epochs.insert(0, rows)
+        rows.cut(keep_seq)
+        for event in events:
+            rows.append(*event)
+        rows.durable_seq = rows.last_seq
+        rows.marks = [mark for mark in rows.marks if mark[0] <= rows.last_seq]
+
+    def copy(self) -> OfficeDisk:
+        return OfficeDisk(
+            self.node, [rows.copy() for rows in self.epochs], self.last_stamp, self.hub_ms,
+            self.hub_said_ms, dict(self.jobs), set(self.given_back), self.is_fresh,
+        )  # fmt: skip

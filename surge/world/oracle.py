@@ -1,0 +1,87 @@
+"""What really happened in a world, whatever its offices and its hub believe: the checkers compare with this.
+
+A fact may rightly be gone in one way only: a disaster erased its last copy. `office_disk_changed` and
+`hub_disk_changed` work that out at the moment of the disaster: a fact that was on no other disk is *erased*; one
+that only the hub still has is *at risk*, and erased if the hub's disk goes back as well. What a prune forgot is
+neither: the office promised that the hub has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A piece of plastic that left a printer. ``ruined``: it is spoiled and was destroyed."""
+
+    attempt: str
+    nik: int
+    issue: int
+    serial: str
+    machine: str
+    override: bool
+    ruined: bool
+
+
+@dataclass(slots=True)
+class Oracle:
+    """The world's own memory.
+
+    Attributes:
+        fact_of: the fact that a body tells; no two events ever written have equal bodies.
+        committed: every fact that an office's disk took.
+        seen_hub: stamp of the hub's clock that the office knew when it wrote the fact.
+        erased: facts whose last copy a disaster destroyed.
+        intents: attempts whose intent was committed.
+        unruly: machines whose disk was restored, replaced or cloned: their ledger forgot cards.
+        breaches: promises seen broken while the world ran, (checker, what).
+    """
+
+    fact_of: dict[bytes, int] = field(default_factory=dict)
+    committed: dict[int, str] = field(default_factory=dict)
+    seen_hub: dict[int, int] = field(default_factory=dict)
+    erased: set[int] = field(default_factory=set)
+    at_risk: set[int] = field(default_factory=set)
+    intents: set[str] = field(default_factory=set)
+    cards: list[Card] = field(default_factory=list)
+    unruly: set[str] = field(default_factory=set)
+    rights_forgotten: bool = False
+    hub_clock_wrong: bool = False
+    breaches: list[tuple[str, str]] = field(default_factory=list)
+    blanks_received: dict[str, int] = field(default_factory=dict)
+    refused_visits: int = 0
+    last_fact: int = 0
+
+    def new_fact(self) -> int:
+        self.last_fact += 1
+        return self.last_fact
+
+    def wrote(self, body: bytes, fact: int, machine: str, seen_hub: int) -> None:
+        """An office's disk took an event."""
+        self.fact_of[body] = fact
+        self.committed[fact] = machine
+        self.seen_hub[fact] = seen_hub
+
+    def facts(self, bodies: Iterable[bytes]) -> set[int]:
+        """The facts among these bodies."""
+        fact_of = self.fact_of
+        return {fact_of[body] for body in bodies if body in fact_of}
+
+    def office_disk_changed(self, gone: set[int], *, on_offices: set[int], at_hub: set[int]) -> None:
+        """An office's disk lost ``gone`` through a disaster."""
+        alone = gone - on_offices
+        self.erased |= alone - at_hub
+        self.at_risk |= alone & at_hub
+
+    def office_took_back(self, facts: set[int]) -> None:
+        """An office fetched its lost events from the hub."""
+        self.at_risk -= facts
+        self.erased -= facts
+
+    def hub_disk_changed(self, gone: set[int], *, on_offices: set[int]) -> None:
+        """The hub's disk lost ``gone``; the offices still have the rest and must bring it again."""
+        self.erased |= (gone & self.at_risk) - on_offices

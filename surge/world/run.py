@@ -1,0 +1,131 @@
+"""Running a world from its seed to its verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from surge.world import desk, disasters
+from surge.world.bugs import Bug
+from surge.world.checkers import CHECKERS, PROBLEMS_MAX
+from surge.world.checkers import lag_returns_to_zero as lag
+from surge.world.checkers.no_lost_event import in_review
+from surge.world.faults import STANDARD, Faults
+from surge.world.loop import DAY_MS, HOUR_MS, MINUTE_MS
+from surge.world.world import World
+
+RECORDINGS_PER_OFFICE = 40
+BLANKS_PER_OFFICE = 60
+# An idle office greets every six hours, and its retry may sleep half an hour before that.
+SETTLE_HOURS_MAX = 48
+STEPS_PER_RECORDING_MAX = 400
+STEPS_PER_OFFICE_DAY_MAX = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What kind of world a seed is to be played in.
+
+    Attributes:
+        recordings: visits to all desks together; 0 means 40 for each office.
+    """
+
+    offices: int = 5
+    days: int = 2
+    recordings: int = 0
+    faults: Faults = STANDARD
+    bug: Bug | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a world ended.
+
+    Attributes:
+        problems: per checker what it found; empty lists are good.
+        figures: counts of the story, for reading.
+    """
+
+    seed: int
+    problems: dict[str, list[str]]
+    figures: dict[str, int] = field(default_factory=dict)
+    story: tuple[str, ...] = ()
+
+    @property
+    def is_green(self) -> bool:
+        return not any(self.problems.values())
+
+    @property
+    def red(self) -> list[str]:
+        """Names of the checkers that found something."""
+        return [name for name, found in self.problems.items() if found]
+
+
+def play(seed: int, plan: Plan | None = None, *, wants_story: bool = False) -> Verdict:
+    """Play one world to its end; the same seed and plan give the same verdict, and the same story."""
+    plan = plan or Plan()
+    world = make(seed, plan, wants_story=wants_story)
+    steps_max = (
+        STEPS_PER_RECORDING_MAX * max(_recordings(plan), 50)
+        + STEPS_PER_OFFICE_DAY_MAX * plan.offices * plan.days
+    )
+    world.is_within_steps = world.loop.run(world.loop.now_ms + plan.days * DAY_MS, steps_max=steps_max)
+    world.calm()
+    settle(world, steps_max=2 * steps_max)
+    problems = {name: check(world)[:PROBLEMS_MAX] for name, check in CHECKERS.items()}
+    return Verdict(seed, problems, figures(world), tuple(world.story or ()))
+
+
+def make(seed: int, plan: Plan, *, wants_story: bool = False) -> World:
+    """The world as it begins, with the work and the faults of its days already drawn."""
+    faults = plan.faults
+    world = World(seed, offices=plan.offices, faults=faults, bug=plan.bug, wants_story=wants_story)
+    rng = world.rng
+    # A clock that shows whole minutes makes equal stamps; a person may set one by a wristwatch.
+    world.clock_tick_ms = rng.choice((1, MINUTE_MS))
+    # Without disasters at the hub its commit is final, and an office may forget at once: the sharpest test.
+    is_final = not faults.hub_restore
+    world.margin_ms = rng.choice((0, HOUR_MS)) if is_final else rng.choice((40 * HOUR_MS, 30 * DAY_MS))
+    for office in world.offices:
+        while not desk.receive_stock(office, BLANKS_PER_OFFICE):
+            office.is_up = True
+    recordings = _recordings(plan)
+    people = max(3, recordings // (4 * plan.offices))
+    work = desk.Desk(world, rng, people)
+    for _ in range(recordings):
+        world.loop.after(int(rng.random() * plan.days * DAY_MS), work.visit)
+    disasters.schedule(world, plan.days)
+    return world
+
+
+def settle(world: World, *, steps_max: int, hours_max: int = SETTLE_HOURS_MAX) -> bool:
+    """Let time pass, hour by hour, until nothing lags; ``False`` when it still does after ``hours_max``."""
+    for _ in range(hours_max):
+        if not world.loop.run(world.loop.now_ms + HOUR_MS, steps_max=steps_max):
+            world.is_within_steps = False
+            return False
+        if not lag.check(world):
+            return True
+    return False
+
+
+def figures(world: World) -> dict[str, int]:
+    """Counts for the reader of a verdict."""
+    oracle = world.oracle
+    return {
+        "events": len(oracle.committed),
+        "events_merged": sum(len(row.bodies()) for row in world.hub.disk.log),
+        "frames_sent": sum(office.frames_sent for office in world.offices),
+        "frames_logged": len(world.hub.disk.log),
+        "epochs": len(world.hub.disk.states),
+        "quarantined": len(world.hub.disk.quarantine),
+        "in_review": len(in_review(world)),
+        "erased": len(oracle.erased - oracle.facts(world.hub.disk.bodies())),
+        "parked": len(world.hub.disk.parked),
+        "cards": sum(not one.ruined for one in oracle.cards),
+        "visits_refused": oracle.refused_visits,
+        "steps": world.loop.steps,
+    }
+
+
+def _recordings(plan: Plan) -> int:
+    return plan.recordings or RECORDINGS_PER_OFFICE * plan.offices
