@@ -1,8 +1,10 @@
 """The right to print one issue of one document: one holder at a time, and a fence that rises as it moves.
 
-Who holds a right that never moved: the *home machine*, the first machine (``-1``) of the kecamatan that the NIK
-begins with, at fence 0. It prints its own roll offline and asks nobody. It cannot be one right for a whole office,
-because two machines of an office that is cut off would each print. So:
+Who holds a right that never moved: the *home machine*, the first machine of the kecamatan that the NIK begins
+with, at fence 0. It prints its own roll offline and asks nobody. It cannot be one right for a whole office, because
+two machines of an office that is cut off would each print; the others of its office ask like everybody. An office
+whose machine ``-1`` is not enrolled is spoken for by its lowest number, and as that may change, its right is written
+down when it asks. So:
 
 =====================================================  ==================================================
 the claimant                                           gets
@@ -61,9 +63,14 @@ class Answer:
         return draft(Kind.RIGHT_MOVED, nik, body)
 
 
-def home_machine(nik: int) -> str:
-    """The machine that holds the rights of this NIK's roll beforehand."""
-    return f"{nik // 10**10:06}-1"
+def home_machine(connection: Connection, nik: int) -> str:
+    """The machine that holds the rights of this NIK's roll beforehand; ``""`` when none is enrolled there."""
+    kecamatan = f"{nik // 10**10:06}"
+    machines = connection.execute(
+        "SELECT DISTINCT node FROM key WHERE node > ? AND node < ? AND revoked_ms IS NULL",
+        (f"{kecamatan}-", f"{kecamatan}."),  # The full stop follows the hyphen in ASCII.
+    ).fetchall()
+    return min((node for (node,) in machines), key=lambda node: int(node[7:]), default="")
 
 
 def holder_of(connection: Connection, nik: int, product: str, issue: int) -> tuple[str, int]:
@@ -73,22 +80,18 @@ def holder_of(connection: Connection, nik: int, product: str, issue: int) -> tup
     ).fetchone()
     if row is not None:
         return str(row[0]), int(row[1])
-    home = home_machine(nik)
-    return (home, 0) if registry.is_enrolled(connection, home) else ("", 0)
+    return home_machine(connection, nik), 0
 
 
 def decide_claim(connection: Connection, nik: int, product: str, issue: int, node: str) -> Answer:
-    """The answer to a claim, by the table above; inside a write transaction, with the NIK's cases up to date."""
+    """The answer to a claim, by the table above; inside a write transaction."""
     refusal = _stranger(connection, node)
     if refusal:
         return Answer(False, "", 0, refusal)
     holder, fence = holder_of(connection, nik, product, issue)
-    conflict = connection.execute(
-        "SELECT 1 FROM resident_case WHERE nik = ? AND kind = ? AND is_open", (nik, case.NIK_CONFLICT)
-    ).fetchone()
-    if conflict:
-        return Answer(False, holder, fence, "nik_conflict")
     resident = project.fold_events(log.events_of(connection, [nik])[nik])
+    if case.is_on_hold(resident):
+        return Answer(False, holder, fence, "nik_conflict")
     for found in card.issues_of(resident):
         if (found.product, found.issue) != (product, issue):
             continue
@@ -99,7 +102,9 @@ def decide_claim(connection: Connection, nik: int, product: str, issue: int, nod
             if in_hand and attempt.first.node != node:
                 return Answer(False, attempt.first.node, attempt.fence, "held")
     if holder == node:
-        return Answer(True, node, fence, "")
+        # Only machine 1 may lean on a right that is written nowhere.
+        is_implied = fence == 0 and not node.endswith("-1")
+        return Answer(True, node, fence + is_implied, "", moves=is_implied)
     if holder:
         return Answer(False, holder, fence, "held")
     return Answer(True, node, fence + 1, "", moves=True)

@@ -217,7 +217,6 @@ class HubStore:
         self, nik: int, product: str, issue: int, node: str, *, now_ms: int
     ) -> tuple[bool, str, int, str]:
         """Ask for the right to print one issue; (granted, holder, fence, reason). See `hub.dispatch.rights`."""
-        self.project([nik])
         with transaction(self.connection):
             answer = rights.decide_claim(self.connection, nik, product, issue, node)
             if answer.moves:

@@ -44,6 +44,14 @@ def test_a_second_machine_of_the_home_office_has_to_ask_too(store: HubStore) -> 
     assert claim(store, "537104-2") == (False, HOME, 0, "held")
 
 
+def test_an_office_without_its_first_machine_is_spoken_for_by_the_lowest_number(store: HubStore) -> None:
+    let_in(store, [Node(f"537199-{number}") for number in (10, 9)])
+    assert claim(store, AWAY, HOMELESS) == (False, "537199-9", 0, "held")
+    assert claim(store, "537199-9", HOMELESS) == (True, "537199-9", 1, "")
+    let_in(store, [Node("537199-1")])
+    assert claim(store, "537199-1", HOMELESS) == (False, "537199-9", 1, "held")
+
+
 def test_a_right_that_was_given_back_moves_with_a_higher_fence(store: HubStore) -> None:
     assert give_back(store, AWAY, 0) == (False, "not_holder")
     assert give_back(store, HOME, 0) == (True, "returned")
