@@ -29,6 +29,7 @@ from sepe.hlc import wall_ms_of
 from sepe_io.channel import AddressBusyError, join_address
 from sepe_io.logs import logger
 from sepe_io.process import stop_requests
+from sepe_io.sqlite import DiskFailedError
 
 HTTP_DEFAULT = ("127.0.0.1", 7490)
 RESTART_S = 10.0
@@ -69,6 +70,7 @@ async def run_node(options: RunOptions, on_ready: OnReady) -> None:
         InvalidInputError: no node directory, no hub known, or a printer address that is none.
         AlreadyRunningError: another process relays from this directory.
         AddressBusyError: another program has the port that was asked for.
+        DiskFailedError: the disk failed; start again when it is well, or let systemd try.
     """
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(stop_requests())
@@ -95,11 +97,14 @@ async def run_node(options: RunOptions, on_ready: OnReady) -> None:
             tasks.append(asyncio.create_task(_keep(press, "press")))
         on_ready(office.settings.node, address)
         _log.info("node.started", node=office.settings.node, http=address, prints=bool(printer))
-        await stop.wait()
+        stopping = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         _log.info("node.stopping")
-        for task in tasks:
+        for task in (stopping, *tasks):
             task.cancel()
         await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S)
+        for task in done - {stopping}:
+            task.result()  # Raises what ended it.
 
 
 def take_run_lock(folder: Path) -> FileLock:
@@ -154,10 +159,16 @@ async def _listen(server: HttpServer, wanted: tuple[str, int] | None) -> str:
 
 
 async def _keep(run: Callable[[], Awaitable[None]], name: str) -> None:
-    """Run a part for as long as the node runs. What a part cannot mend by itself may be mended by a person."""
+    """Run a part for as long as the node runs. What a part cannot mend by itself may be mended by a person.
+
+    Raises:
+        DiskFailedError: only a new start, which proves the disk, can use the database again.
+    """
     while True:
         try:
             await run()
+        except DiskFailedError:
+            raise
         except Exception as exc:
             _log.error(f"{name}.failed", error=type(exc).__name__, detail=str(exc)[:300])
         await asyncio.sleep(RESTART_S)

@@ -52,6 +52,14 @@ class StorageDamagedError(SepeError):
     """The file is not a database any more, or the disk refuses to read or write it. A person must act."""
 
 
+class DiskFailedError(StorageDamagedError):
+    """The disk failed under this connection, which takes no more work; see the top of the module.
+
+    A program that goes on for days ends with this error: whoever supervises it starts it again, and that start
+    proves the disk or says what is wrong with it.
+    """
+
+
 class _Guarded(sqlite3.Connection):  # type: ignore[misc]
     """Remembers that its disk failed. ``failure``: what the disk said, ``""`` while all is well."""
 
@@ -118,9 +126,10 @@ def transaction(connection: Connection) -> Iterator[None]:
 
     Raises:
         StorageFullError, StorageBusyError, StorageDamagedError: nothing of the block is stored.
+        DiskFailedError: the block may be stored or not, as after a crash, and nothing after it will be.
     """
     if connection.failure:
-        raise StorageDamagedError(connection.failure)
+        raise DiskFailedError(connection.failure)
     with translated():
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -132,7 +141,7 @@ def transaction(connection: Connection) -> Iterator[None]:
                 connection.execute("ROLLBACK")
             if _is_disk_error(exc) or _is_disk_error(exc.__cause__):
                 connection.disk_failed()
-                raise StorageDamagedError(connection.failure) from exc
+                raise DiskFailedError(connection.failure) from exc
             raise
 
 
