@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import urllib.request
 from pathlib import Path
 
 import pytest
 
+import hub.ingest.greetings
 import hub.ingest.pipe
+import sepe_io.channel
+from hub.broker import Broker
 from hub.ingest.merger import coalesced
 from hub.ingest.pipe import Activity, Pipe
 from sepe import subjects
 from sepe.ids import partition_of
 from sepe.wire.v1 import sync_pb2
+from sepe_io.process import free_port
+from surge.line import Line
 from tests.support.live_hub import (
     Relay,
     acks_of,
@@ -182,6 +189,60 @@ async def test_frames_that_a_killed_hub_had_in_hand_come_again_at_once(tmp_path:
         assert len(await taker.fetch(1, timeout=5)) == 1
     async with running_hub(tmp_path / "hub"):
         await until(lambda: durable_seq(tmp_path / "hub", node) == node.last_seq, 10)
+
+
+async def test_a_half_open_line_to_the_broker_is_noticed_and_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Ten times faster than in the field, where a dead line is noticed within about ten seconds.
+    monkeypatch.setattr(sepe_io.channel, "NATS_PING_EVERY_S", 0.3)
+    node = office()
+    make_hub(tmp_path / "hub", node)
+    broker = Broker(tmp_path / "broker", "127.0.0.1", free_port())
+    try:
+        await broker.start()
+        async with (
+            Line("127.0.0.1", broker.port) as line,
+            running_hub(tmp_path / "hub", nats=f"nats://{line.address}") as at,
+        ):
+
+            def nats_is(state: str) -> bool:
+                with urllib.request.urlopen(f"{at.http}/readyz", timeout=5) as answer:
+                    return str(json.load(answer)["nats"]) == state
+
+            async def shows(state: str) -> None:
+                async with asyncio.timeout(15):
+                    while not await asyncio.to_thread(nats_is, state):  # noqa: ASYNC110 - another thread asks
+                        await asyncio.sleep(0.05)
+
+            await shows("connected")
+            line.freeze()
+            async with nats_client(broker.url) as client:
+                await client.jetstream().publish(subjects.up(node.name), node.frame())
+            await shows("down")
+            line.cut()
+            line.heal()
+            await until(lambda: durable_seq(tmp_path / "hub", node) == node.last_seq)
+    finally:
+        await broker.stop()
+
+
+async def test_of_a_herd_of_greetings_those_that_would_wait_long_are_asked_to_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub.ingest.greetings, "WAITING_MAX", 3)
+    node = office()
+    make_hub(tmp_path / "hub", node)
+    async with running_hub(tmp_path / "hub") as at, nats_client(at.nats) as client:
+        hello = node.hello().SerializeToString()
+        answers = await asyncio.gather(
+            *(client.request(subjects.hello(node.name), hello, timeout=10) for _ in range(60))
+        )
+    acks = [sync_pb2.Ack.FromString(answer.data) for answer in answers]
+    assert {ack.verdict for ack in acks} == {DURABLE, sync_pb2.VERDICT_LATER}
+    pauses = {ack.retry_after_ms for ack in acks if ack.verdict != DURABLE}
+    assert min(pauses) >= 2_000 and len(pauses) > 1
+    assert all((ack.node, ack.epoch) == (node.name, node.epoch) for ack in acks)
 
 
 async def test_a_consumer_that_owes_frames_and_is_silent_is_made_again(
