@@ -63,6 +63,11 @@ def load_settings(folder: Path) -> NodeSettings:
     return NodeSettings(**{"node": "", **document, **_checked_node(document)})
 
 
+def is_node_folder(folder: Path) -> bool:
+    """Whether ``node init`` was here."""
+    return (folder / SETTINGS_NAME).exists()
+
+
 def save_settings(folder: Path, settings: NodeSettings) -> None:
     """Write the file whole or not at all, readable by its owner alone."""
     lines = [

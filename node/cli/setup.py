@@ -10,8 +10,8 @@ import typer
 from node.cli.common import Dir, note
 from node.cli.words import say
 from node.clock import now_ms
-from node.settings import KEY_NAME, NodeSettings, save_settings
-from node.storage.store import NodeStore, is_node_folder
+from node.settings import KEY_NAME, NodeSettings, is_node_folder, save_settings
+from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError
 from sepe.ids import check_node, kecamatan_of
 

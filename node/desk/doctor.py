@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from node.desk.photos import photo_path
 from node.settings import KEY_NAME
-from node.storage.store import NodeStore, check_rows
+from node.storage.check import check_rows
+from node.storage.store import NodeStore
 from sepe.errors import SepeError
 from sepe.events import Kind, body_of
 from sepe.wire.v1 import event_pb2

@@ -132,7 +132,7 @@ class Desk:
             for (_, planned), event in zip(accepted, events, strict=True)
             if planned.job is not None
         ]
-        self._ledger.add(jobs, self._store.epoch_number, now_ms, today.isoformat())
+        self._ledger.add(jobs, now_ms, today.isoformat())
         tally(self._store, today, [(one.recording.product, planned.status) for one, planned in accepted])
         for (one, planned), event in zip(accepted, events, strict=True):
             warnings = planned.warnings + one.warnings

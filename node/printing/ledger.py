@@ -31,20 +31,21 @@ class Ledger:
 
     # What the desk does
 
-    def add(self, jobs: Sequence[tuple[NewJob, int]], epoch_number: int, now_ms: int, asked_day: str) -> None:
+    def add(self, jobs: Sequence[tuple[NewJob, int]], now_ms: int, asked_day: str) -> None:
         """Enter new jobs, each with the seq of its recording; call it in the transaction that writes these."""
         rows = [
             (
                 secrets.token_hex(JOB_NAME_BYTES), job.nik, job.product, job.issue, str(job.state),
                 HOME_FENCE if is_home(job.nik, self._store.node) else None,
-                epoch_number, seq, now_ms, now_ms, job.due_day, asked_day, job.reason,
+                seq, now_ms, now_ms, job.due_day, asked_day, job.reason,
             )
             for job, seq in jobs
         ]  # fmt: skip
         with self._store.transaction():
             self._store.connection.executemany(
                 "INSERT INTO job (name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, "
-                "due_day, asked_day, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "due_day, asked_day, reason) "
+                "VALUES (?, ?, ?, ?, ?, ?, (SELECT max(number) FROM epoch), ?, ?, ?, ?, ?, ?)",
                 rows,
             )
 

@@ -78,7 +78,7 @@ CREATE TABLE tally (
 -- override: why a supervisor printed without the right. asked_day: of the recording; '' for a further attempt.
 CREATE TABLE job (
     id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
     nik INTEGER NOT NULL,
     product TEXT NOT NULL,
     issue INTEGER NOT NULL,

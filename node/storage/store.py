@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from node.outbox.plan import Page, Row, next_page
-from node.settings import DATABASE_NAME, SETTINGS_NAME, NodeSettings, load_settings
+from node.settings import DATABASE_NAME, NodeSettings, load_settings
 from node.storage import prune, schema
+from node.storage.check import check_rows
 from sepe import codec, hlc
 from sepe.errors import InvalidInputError
 from sepe.events import Draft
@@ -72,6 +73,8 @@ class _Tail:
     last_chain: bytes
     last_stamp: int
     hub_ms: int
+    heard_ms: int
+    skew_ms: int
 
 
 class NodeStore:
@@ -197,11 +200,6 @@ class NodeStore:
         """The current epoch, 16 bytes."""
         return self._tail().epoch
 
-    @property
-    def epoch_number(self) -> int:
-        """The current epoch's number in this database; rows that point into the outbox carry it."""
-        return self._tail().number
-
     def position(self) -> Position:
         """Where this machine's history stands, in one consistent look."""
         tail = self._tail()
@@ -275,8 +273,8 @@ class NodeStore:
 
     def clock(self) -> ClockView:
         """What this machine knows of time."""
-        hub_ms, heard_ms, skew_ms = self._one("SELECT hub_ms, heard_ms, skew_ms FROM clock")
-        return ClockView(hub_ms, heard_ms, skew_ms, self._tail().last_stamp)
+        tail = self._tail()
+        return ClockView(tail.hub_ms, tail.heard_ms, tail.skew_ms, tail.last_stamp)
 
     def report_link(self, kind: str, now_ms: int) -> None:
         """The running node says every few seconds how it reaches the hub: ``nats``, ``grpc`` or ``offline``."""
@@ -327,17 +325,18 @@ class NodeStore:
 
     def _tail(self) -> _Tail:
         row = self._one(
-            "SELECT e.number, e.epoch, e.durable_seq, e.stamp_floor, o.seq, o.chain, o.stamp, c.hub_ms "
+            "SELECT e.number, e.epoch, e.durable_seq, e.stamp_floor, o.seq, o.chain, o.stamp, "
+            "c.hub_ms, c.heard_ms, c.skew_ms "
             "FROM clock c, (SELECT * FROM epoch ORDER BY number DESC LIMIT 1) e "
             "LEFT JOIN outbox o ON o.epoch = e.number "
             "AND o.seq = (SELECT max(seq) FROM outbox WHERE epoch = e.number)"
         )
         if row is None:
             raise StorageDamagedError(f"{DATABASE_NAME} holds no epoch; restore it from a backup")
-        number, epoch, durable_seq, floor, seq, chain, stamp, hub_ms = row
+        number, epoch, durable_seq, floor, seq, chain, stamp, *clock = row
         if seq is None:
-            return _Tail(number, epoch, durable_seq, 0, codec.chain_start(self.node, epoch), floor, hub_ms)
-        return _Tail(number, epoch, durable_seq, seq, chain, max(stamp, floor), hub_ms)
+            return _Tail(number, epoch, durable_seq, 0, codec.chain_start(self.node, epoch), floor, *clock)
+        return _Tail(number, epoch, durable_seq, seq, chain, max(stamp, floor), *clock)
 
     def _chain(self, number: int, seq: int) -> bytes | None:
         if seq > 0:
@@ -390,25 +389,3 @@ class NodeStore:
     def _all(self, statement: str, *arguments: object) -> list[Any]:
         with sqlite.translated():
             return list(self.connection.execute(statement, arguments).fetchall())
-
-
-def check_rows(chain: bytes, rows: Iterable[Row]) -> bytes:
-    """Follow the chain from ``chain`` over ``rows``; return the digest at its end.
-
-    Raises:
-        StorageDamagedError: a row is missing or is not the one that was written.
-    """
-    before: Row | None = None
-    for row in rows:
-        chain = codec.chain_next(chain, row.nik, row.stamp, row.kind, row.body)
-        if chain != row.chain or (before is not None and row.seq != before.seq + 1):
-            raise StorageDamagedError(
-                f"outbox row {row.seq} does not fit the chain of events; run `sepe node doctor`"
-            )
-        before = row
-    return chain
-
-
-def is_node_folder(folder: Path) -> bool:
-    """Whether ``node init`` was here."""
-    return (folder / SETTINGS_NAME).exists() or (folder / DATABASE_NAME).exists()

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from node.desk.doctor import examine
-from node.storage.store import NodeStore, Position, check_rows
+from node.storage.check import check_rows
+from node.storage.store import NodeStore, Position
 from sepe import codec, hlc
 from sepe.errors import InvalidInputError
 from sepe.events import Draft

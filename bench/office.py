@@ -1,0 +1,147 @@
+"""What a recording costs at the desk, beside a raw SQLite transaction of the same bytes on the same disk.
+
+Both sides take turns in short rounds, so that whatever else the machine does hits both alike.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from node.desk.lines import BATCH_LINES_MAX, InputLine
+from node.desk.record import Desk
+from node.settings import NodeSettings, save_settings
+from node.storage.store import NodeStore
+from sepe.recording import parse_line, parse_recording
+from sepe_io import sqlite
+from sepe_io.regions import region_table
+
+NOW_MS = 1_732_323_600_000
+ROUNDS = 15
+SINGLES = 40
+BATCHES = 4
+
+
+def run() -> list[dict[str, Any]]:
+    """One durable recording, and recordings from a file."""
+    # /tmp may be memory; a durable commit is measured on a disk.
+    with tempfile.TemporaryDirectory(dir=_disk()) as folder:
+        return [_single(Path(folder)), _batch(Path(folder))]
+
+
+def _single(folder: Path) -> dict[str, Any]:
+    desk, store = _desk(folder / "single")
+    raw = sqlite.connect(folder / "raw.db")
+    raw.execute("CREATE TABLE raw (id INTEGER PRIMARY KEY, body BLOB NOT NULL)")
+    lines = _lines(ROUNDS * SINGLES + 1)
+    desk.record(lines[:1], NOW_MS)
+    # What one recording writes: event, chain and NIK, the resident's row, the job's row.
+    size = _bytes_of(store)
+    left = iter(lines[1:])
+
+    def ours() -> None:
+        desk.record([next(left)], NOW_MS)
+
+    def theirs() -> None:
+        with sqlite.transaction(raw):
+            raw.execute("INSERT INTO raw (body) VALUES (?)", (bytes(size),))
+
+    ours_rate, raw_rate = _in_turns(ours, theirs, SINGLES)
+    store.close()
+    raw.close()
+    return {
+        "name": "durable recording: event, resident, print job, outbox; FULL sync",
+        "value": ours_rate,
+        "unit": "recordings/s",
+        "reference": f"one raw SQLite transaction of the same {size} bytes",
+        "reference_value": raw_rate,
+        "ratio": ours_rate / raw_rate,
+    }
+
+
+def _batch(folder: Path) -> dict[str, Any]:
+    desk, store = _desk(folder / "batch")
+    lines = _lines(ROUNDS * BATCHES * BATCH_LINES_MAX)
+    batches = iter([lines[start : start + BATCH_LINES_MAX] for start in range(0, len(lines), BATCH_LINES_MAX)])
+    parsed = iter(lines)
+    regions = region_table()
+
+    def ours() -> None:
+        for answer in desk.record(next(batches), NOW_MS):
+            answer.to_json()
+
+    def theirs() -> None:
+        for _ in range(BATCH_LINES_MAX):
+            parse_recording(parse_line(next(parsed).data), today=date(2024, 11, 23), regions=regions)
+
+    ours_rate, parse_rate = _in_turns(ours, theirs, BATCHES)
+    store.close()
+    return {
+        "name": f"recordings from a file, {BATCH_LINES_MAX} lines a commit, answers included",
+        "value": ours_rate * BATCH_LINES_MAX,
+        "unit": "lines/s",
+        "reference": "reading and checking the lines alone, nothing stored",
+        "reference_value": parse_rate * BATCH_LINES_MAX,
+        "ratio": ours_rate / parse_rate,
+    }
+
+
+def _in_turns(ours: Callable[[], None], theirs: Callable[[], None], count: int) -> tuple[float, float]:
+    """Calls per second of both, the median over rounds."""
+    rates: tuple[list[float], list[float]] = ([], [])
+    for number in range(ROUNDS):
+        for index in (0, 1) if number % 2 else (1, 0):
+            call = (ours, theirs)[index]
+            start = time.perf_counter()
+            for _ in range(count):
+                call()
+            rates[index].append(count / (time.perf_counter() - start))
+    return statistics.median(rates[0]), statistics.median(rates[1])
+
+
+def _desk(folder: Path) -> tuple[Desk, NodeStore]:
+    folder.mkdir()
+    settings = NodeSettings("537104-1")
+    save_settings(folder, settings)
+    store = NodeStore.create(folder, settings, now_ms=NOW_MS)
+    return Desk(store, regions=region_table(), photo_base=folder), store
+
+
+def _lines(count: int) -> list[InputLine]:
+    lines = []
+    for number in range(count):
+        day, month, year = number % 28 + 1, number // 28 % 12 + 1, 60 + number // 336 % 40
+        document = {
+            "nik": f"537104{day + 40:02d}{month:02d}{year:02d}{9001 + number // 13_440:04d}",
+            "name": f"MARIA TAEK {'ABCDEFGHIJ'[number % 10]}", "birth_place": "KUPANG",
+            "birth_date": f"19{year}-{month:02d}-{day:02d}", "sex": "P", "kk": "5371042501100012",
+            "address": f"JL. EL TARI II NO. {number}", "rt": "003", "rw": "001", "kelurahan": "OEBUFU",
+            "religion": "KATHOLIK", "marital_status": "BELUM KAWIN", "occupation": "PELAJAR", "product": "ktp-el",
+            "reason": "new", "operator": "op-1",
+        }  # fmt: skip
+        lines.append(InputLine(number + 1, json.dumps(document).encode()))
+    return lines
+
+
+def _bytes_of(store: NodeStore) -> int:
+    """Bytes of values in the rows of the only recording."""
+    total = 0
+    for table in ("outbox", "resident", "job", "tally"):
+        for row in store.connection.execute(f"SELECT * FROM {table}"):
+            total += sum(len(value) if isinstance(value, str | bytes) else 8 for value in row)
+    return total
+
+
+def _disk() -> str | None:
+    return "/var/tmp" if Path("/var/tmp").is_dir() else None
+
+
+if __name__ == "__main__":
+    for line in run():
+        print(line)
