@@ -248,7 +248,8 @@ async def _figures(stage: Stage) -> Figures:
     cases = await sepe_json("hub", "cases", hub_dir)
     digest = await sepe_json("hub", "digest", hub_dir)
     nodes = {office.node: await sepe_json("node", "status", office.folder) for office in stage.offices}
-    jobs = [job for office in stage.offices for job in await sepe_json("node", "prints", office.folder)]
+    prints = ("node", "prints", "--limit", len(events))
+    jobs = [job for office in stage.offices for job in await sepe_json(*prints, office.folder)]
     await run_sepe("hub", "rebuild", hub_dir)
     rebuilt = await sepe_json("hub", "digest", hub_dir)
     answers = [answer for office in stage.offices if office.desk for answer in office.desk.answers]
