@@ -1,10 +1,10 @@
 """The right to print one issue of one document: one holder at a time, and a fence that rises as it moves.
 
 Who holds a right that never moved: the *home machine*, the first machine of the kecamatan that the NIK begins
-with, at fence 0. It prints its own roll offline and asks nobody. It cannot be one right for a whole office, because
-two machines of an office that is cut off would each print; the others of its office ask like everybody. An office
-whose machine ``-1`` is not enrolled is spoken for by its lowest number, and as that may change, its right is written
-down when it asks. So:
+with, at fence 0. It prints its own roll offline and asks nobody. It cannot be one right for a whole office,
+because two machines of an office that is cut off would each print; the others of its office ask like everybody.
+An office whose machine ``-1`` is not enrolled is spoken for by its lowest number, and as that may change, its
+right is written down when it asks. So:
 
 =====================================================  ==================================================
 the claimant                                           gets
