@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,6 @@ from node.desk.doctor import examine
 from node.desk.hand_over import hand_over, resolve
 from node.printing.driver import (
     JobOutcome,
-    PrintDriver,
     PrinterBusyError,
     PrinterRefusedError,
     PrinterUnreachableError,
@@ -23,7 +25,7 @@ from node.printing.job import Job
 from node.printing.ledger import Ledger
 from node.printing.paper import Paper
 from node.printing.press import Press
-from node.printing.rights import RightAnswer, RightsClient
+from node.printing.rights import RightAnswer
 from node.printing.spool import JobState
 from node.stock import SerialRange, Stock
 from node.storage.store import NodeStore
@@ -32,39 +34,24 @@ from sepe.errors import InvalidInputError, TransientError
 from sepe.events import Event, Kind
 from sepe.ids import EventId
 from sepe.resident import fold
+from sepe.wire.v1 import event_pb2
 from tests.support.office import (
     HOME_NIK,
     NOW_MS,
     OTHER_NIK,
-    PlainMaker,
     PowerCutError,
     ScriptedPrinter,
     line,
     make_office,
     record,
 )
-
-PRINTER = "folder:test"
+from tests.support.processes import ROOT
+from tests.support.turns import PRINTER, turn
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> NodeStore:
     return make_office(tmp_path / "node", blanks=5)
-
-
-def turn(
-    store: NodeStore, driver: PrintDriver, *, rights: RightsClient | None = None, now_ms: int = NOW_MS
-) -> None:
-    """A press that starts, takes one turn and ends, as after a restart."""
-
-    async def one() -> None:
-        press = Press(store, driver, PlainMaker(), printer=PRINTER, rights=rights, now_ms=lambda: now_ms)
-        try:
-            await press.turn()
-        finally:
-            await press.close()
-
-    asyncio.run(one())
 
 
 def jobs(store: NodeStore, nik: str = HOME_NIK) -> list[Job]:
@@ -386,3 +373,59 @@ def test_the_real_folder_printer_gets_a_real_card(store: NodeStore, tmp_path: Pa
     assert states(store) == [JobState.PRINTED, JobState.PRINTED]
     for job in jobs(store):
         assert (tmp_path / "cards" / f"{job.name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from node.printing.folder import FolderDriver
+from node.printing.press import Press
+from node.storage.store import NodeStore
+from tests.support.office import NOW_MS, PlainMaker
+from tests.support.processes import ROOT
+from tests.support.turns import PRINTER
+
+async def main():
+    store = NodeStore.open(Path(sys.argv[1]))
+    driver = FolderDriver(Path(sys.argv[2]))
+    press = Press(store, driver, PlainMaker(), printer=PRINTER, rights=None, now_ms=lambda: NOW_MS)
+    while await press.turn():
+        print(flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2])
+def test_a_killed_press_leaves_no_card_without_its_event_and_prints_none_twice(tmp_path: Path, turns: int) -> None:
+    store = make_office(tmp_path / "node", blanks=80)
+    record(store, *(line(f"537104410190{serial}") for serial in range(9001, 9061)))
+    cards = tmp_path / "cards"
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path / "node"), str(cards)], cwd=ROOT, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    for _ in range(turns):
+        process.stdout.readline()
+    while turns == 0 and not list(cards.glob("*.pdf")):
+        time.sleep(0.002)  # The first card, whatever turn it is made in.
+    process.kill()
+    process.wait(10)
+    process.stdout.close()
+    printed = {path.stem for path in cards.glob("*.pdf")}
+    assert printed
+    announced = {
+        step.attempt
+        for row in store.events_after(0)
+        if row.kind == Kind.CARD_MOVED
+        for step in [event_pb2.CardMoved.FromString(row.body)]
+    }
+    assert printed <= announced
+    driver = FolderDriver(cards)
+    for _ in range(5):
+        turn(store, driver)
+    counts = Ledger(store).counts()
+    assert counts.get("in_doubt", 0) <= 1 and sum(counts.values()) == 60
+    assert counts["printed"] == len(list(cards.glob("*.pdf"))) == 60 - counts.get("in_doubt", 0)
+    assert Stock(store).counts()["ktp-el"]["at_hand"] == 20
+    is_whole(store)

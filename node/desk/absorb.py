@@ -1,0 +1,190 @@
+"""Taking back what a restored machine lost: its own events, fetched from the hub.
+
+The events stay the hub's; here only the projections learn of them, so that nothing is printed twice and no blank
+is spent twice. What the machine did after the last event that the hub holds is lost for good, so a card that was
+*sent* then is in doubt, and a person looks.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+
+from google.protobuf.message import Message
+
+from node.desk.day import day_of
+from node.desk.plan import Known
+from node.printing.job import BLANK_PRODUCTS
+from node.printing.ledger import JOB_NAME_BYTES, Ledger
+from node.printing.rights import HOME_FENCE, is_home
+from node.printing.spool import Fact, JobState
+from node.stock import GONE, serials_between
+from node.storage.store import NodeStore
+from sepe import hlc
+from sepe.card import HANDED_OVER, IN_DOUBT, PRINTED, SPOILED, VOID
+from sepe.codec import Columns
+from sepe.errors import InvalidInputError, PeerProtocolError
+from sepe.events import body_of
+from sepe.identity import identity_key
+from sepe.wire.v1 import event_pb2
+
+# A job that was sent becomes *reserved*: the press asks the printer, or it is in doubt.
+_STATES = {
+    IN_DOUBT: JobState.IN_DOUBT,
+    PRINTED: JobState.PRINTED,
+    SPOILED: JobState.SPOILED,
+    HANDED_OVER: JobState.HANDED_OVER,
+    VOID: JobState.VOID,
+}
+ASK = "hilang saat pemulihan; periksa apakah sudah dicetak"
+# A recording's wish whose attempt was not seen yet; epoch 0 is no epoch of this database.
+_LOST_WISH = "state = 'held' AND epoch = 0 AND announced = 0"
+_BLANK_STATES = {PRINTED: "printed", HANDED_OVER: "printed", SPOILED: "spoiled", VOID: "at_hand"}
+
+
+def absorb(store: NodeStore, epoch: bytes, first_seq: int, columns: Columns) -> int:
+    """Teach residents, jobs and blanks what these lost events say; return how many were new.
+
+    One transaction. Runs must come in order of seq; a repeat changes nothing.
+    """
+    key = f"absorbed {epoch.hex()}"
+    with store.transaction():
+        after_seq = int(store.get(key) or 0)
+        count = 0
+        for seq, nik, stamp, body in _parsed(first_seq, columns):
+            if seq <= after_seq:
+                continue
+            count += 1
+            match body:
+                case event_pb2.Recorded():
+                    _absorb_recorded(store, nik, hlc.wall_ms_of(stamp), body)
+                case event_pb2.CardMoved():
+                    _absorb_card(store, nik, hlc.wall_ms_of(stamp), body)
+                case event_pb2.StockMoved():
+                    _absorb_stock(store, body)
+        store.put(key, str(max(after_seq, first_seq + len(columns) - 1)))
+    return count
+
+
+def doubt_lost_wishes(store: NodeStore, now_ms: int) -> int:
+    """After the last run: what was asked for and never seen sent is in doubt. Returns how many.
+
+    It may have been printed after the last event that the hub holds; only a person can tell.
+    """
+    ledger = Ledger(store)
+    with store.transaction():
+        rows = store.connection.execute(f"SELECT id FROM job WHERE {_LOST_WISH}").fetchall()
+        for (job_id,) in rows:
+            store.connection.execute("UPDATE job SET state = 'reserved' WHERE id = ?", (job_id,))
+            ledger.settle(job_id, Fact.LOST, now_ms=now_ms, reason=ASK)
+    return len(rows)
+
+
+def _parsed(first_seq: int, columns: Columns) -> Iterable[tuple[int, int, int, Message | None]]:
+    for index, (nik, stamp, kind, data) in enumerate(
+        zip(columns.niks, columns.stamps, columns.kinds, columns.bodies, strict=True)
+    ):
+        try:
+            body = body_of(kind, data)
+        except PeerProtocolError:
+            body = None  # The hub parked it; there is nothing to learn from it here.
+        yield first_seq + index, nik, stamp, body
+
+
+def _absorb_recorded(store: NodeStore, nik: int, at_ms: int, body: event_pb2.Recorded) -> None:
+    execute = store.connection.execute
+    identity = identity_key(body.name, body.birth_date, body.sex)
+    row = execute(
+        "SELECT claims, first_ms, last_ms, identity, is_disputed, known FROM resident WHERE nik = ?", (nik,)
+    ).fetchone()
+    if row is None:
+        known = Known(1, at_ms, at_ms, identity, False, body.SerializeToString(deterministic=True))
+    else:
+        old = Known.of(row)
+        merged = event_pb2.Recorded.FromString(body.SerializeToString())
+        merged.MergeFrom(event_pb2.Recorded.FromString(old.known))  # What was recorded since is later.
+        known = Known(
+            old.claims + 1, min(old.first_ms, at_ms), max(old.last_ms, at_ms), old.identity,
+            old.is_disputed or identity != old.identity, merged.SerializeToString(deterministic=True),
+        )  # fmt: skip
+    execute(
+        "INSERT OR REPLACE INTO resident VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (nik, known.claims, known.first_ms, known.last_ms, known.identity, known.is_disputed, known.known),
+    )
+    if body.issue and not _has_issue(store, nik, body.product, body.issue):
+        data = body.SerializeToString(deterministic=True)
+        name = secrets.token_hex(JOB_NAME_BYTES)
+        _insert_job(store, name, nik, body.product, body.issue, state=JobState.HELD, at_ms=at_ms, body=data)
+
+
+def _absorb_card(store: NodeStore, nik: int, at_ms: int, step: event_pb2.CardMoved) -> None:
+    execute = store.connection.execute
+    state = _STATES.get(step.state, JobState.RESERVED)
+    job = execute("SELECT id FROM job WHERE nik = ? AND name = ?", (nik, step.attempt)).fetchone()
+    if job is None:
+        # The wish that was put in for its recording is this attempt.
+        wish = execute(
+            f"SELECT id FROM job WHERE nik = ? AND product = ? AND issue = ? AND {_LOST_WISH}",
+            (nik, step.product, step.issue),
+        ).fetchone()
+        if wish is not None:
+            execute("UPDATE job SET name = ? WHERE id = ?", (step.attempt, wish[0]))
+        made = (step.attempt, nik, step.product, step.issue)
+        job = wish or (_insert_job(store, *made, state=state, at_ms=at_ms, body=None),)
+    execute(
+        "UPDATE job SET state = ?, announced = ?, fence = ?, serial = ?, override = ?, operator = ?, changed_ms = ? "
+        "WHERE id = ?",
+        (str(state), step.state, step.fence, "" if step.state == VOID else step.serial,
+         step.reason if step.override else "", step.operator, at_ms, job[0]),
+    )  # fmt: skip
+    if step.serial and step.product in BLANK_PRODUCTS:
+        blank = _BLANK_STATES.get(step.state, "reserved")
+        execute(
+            "INSERT OR REPLACE INTO blank VALUES (?, ?, ?, ?)",
+            (step.product, step.serial, blank, None if blank == "at_hand" else job[0]),
+        )
+
+
+def _absorb_stock(store: NodeStore, body: event_pb2.StockMoved) -> None:
+    try:
+        serials = serials_between(body.first_serial, body.last_serial or body.first_serial)
+    except InvalidInputError:
+        return
+    if body.movement in GONE:
+        store.connection.executemany(
+            "INSERT OR REPLACE INTO blank VALUES (?, ?, ?, NULL)",
+            [(body.product, serial, GONE[body.movement]) for serial in serials],
+        )
+    elif body.movement in ("received", "moved_in"):
+        store.connection.executemany(
+            "INSERT INTO blank VALUES (?, ?, 'at_hand', NULL) ON CONFLICT DO NOTHING",
+            [(body.product, serial) for serial in serials],
+        )
+
+
+def _has_issue(store: NodeStore, nik: int, product: str, issue: int) -> bool:
+    return bool(
+        store.connection.execute(
+            "SELECT 1 FROM job WHERE nik = ? AND product = ? AND issue = ?", (nik, product, issue)
+        ).fetchone()
+    )
+
+
+def _insert_job(
+    store: NodeStore,
+    name: str,
+    nik: int,
+    product: str,
+    issue: int,
+    *,
+    state: JobState,
+    at_ms: int,
+    body: bytes | None,
+) -> int:
+    cursor = store.connection.execute(
+        "INSERT INTO job (name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, due_day, "
+        "body) VALUES (?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?)",
+        (name, nik, product, issue, str(state), HOME_FENCE if is_home(nik, store.node) else None, at_ms, at_ms,
+         day_of(at_ms, store.node).isoformat(), body),
+    )  # fmt: skip
+    return int(cursor.lastrowid)
