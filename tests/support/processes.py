@@ -127,13 +127,18 @@ def running(program: Program) -> Iterator[Program]:
 
 
 def sepe(
-    *arguments: object, text: str | None = None, timeout_s: float = 60, site: Path = ROOT
+    *arguments: object,
+    text: str | None = None,
+    timeout_s: float = 60,
+    site: Path = ROOT,
+    env: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``sepe arguments…`` to its end, with ``text`` as its standard input; for ``site`` see `start`."""
     return subprocess.run(
         # -m puts the working folder before everything else on sys.path.
         [sys.executable, "-m", "surge.program", *map(str, arguments)],
         cwd=site,
+        env={**os.environ, **(env or {})},
         input=text,
         stdin=subprocess.DEVNULL if text is None else None,
         capture_output=True,
