@@ -112,9 +112,18 @@ def fold(events: Iterable[Event]) -> Resident:
     """The record that these events of one NIK make, in any order and with any repeats.
 
     Raises:
-        PeerProtocolError: an event's body cannot be read; `readable` tells which beforehand.
+        PeerProtocolError: an event's body cannot be read.
     """
-    return reduce(Resident.join, map(lift, events), NOBODY)
+    return join_all(lift(event) for event in events)
+
+
+def join_all(records: Iterable[Resident]) -> Resident:
+    """The least record that holds all of these."""
+    left = list(records)
+    # By pairs and pairs of pairs: one after another would copy the growing sets for each event, n squared.
+    while len(left) > 1:
+        left = [reduce(Resident.join, left[place : place + 2]) for place in range(0, len(left), 2)]
+    return left[0] if left else NOBODY
 
 
 def lift(event: Event) -> Resident:

@@ -12,7 +12,10 @@ def set_up(level: str = "INFO", *, as_json: bool | None = None) -> None:
     """Send all logs to stderr: JSON unless stderr is a terminal."""
     json_wanted = not sys.stderr.isatty() if as_json is None else as_json
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if json_wanted else structlog.dev.ConsoleRenderer()
+        structlog.processors.JSONRenderer()
+        if json_wanted
+        # The pretty traceback prints local variables, and those hold names and numbers of residents.
+        else structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     )
     structlog.configure(
         processors=[

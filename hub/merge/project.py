@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from sepe.errors import PeerProtocolError
 from sepe.events import Event
 from sepe.head import REF
 from sepe.hlc import wall_ms_of
-from sepe.resident import NOBODY, Claim, Resident, identities, lift
+from sepe.resident import Claim, Resident, identities, join_all, lift
 from sepe_io.sqlite import Connection, transaction, translated
 
 # 2,000 NIK and their few events each: some megabytes in memory, under a second of folding.
@@ -53,16 +54,15 @@ def project(connection: Connection, niks: Sequence[int] | None = None) -> int:
             return done
 
 
-def fold_events(events: Sequence[Event]) -> Resident:
-    """`sepe.resident.fold` without the parked events, by halves: an office that writes a hundred thousand events
-    of one NIK costs n log n, not n squared."""
-    if len(events) > 1:
-        middle = len(events) // 2
-        return fold_events(events[:middle]).join(fold_events(events[middle:]))
-    try:
-        return lift(events[0]) if events else NOBODY
-    except PeerProtocolError:
-        return NOBODY  # Parked when it was merged.
+def fold_events(events: Iterable[Event]) -> Resident:
+    """`sepe.resident.fold` without the events that were parked when they were merged."""
+    return join_all(_readable(events))
+
+
+def _readable(events: Iterable[Event]) -> Iterator[Resident]:
+    for event in events:
+        with suppress(PeerProtocolError):
+            yield lift(event)
 
 
 def case_id(secret: bytes, kind: str, nik: int, subject: str) -> str:

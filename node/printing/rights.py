@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from sepe.ids import kecamatan_of
-
 # The fence of a right that the home office holds beforehand; every right that ever moved has a higher one.
 HOME_FENCE = 0
+HOME_MACHINE = "-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +38,9 @@ class RightsClient(Protocol):
 
 
 def is_home(nik: int, node: str) -> bool:
-    """Whether the resident's roll is kept by this node's office, which then needs nobody's leave to print."""
-    return f"{nik:016d}"[:6] == kecamatan_of(node)
+    """Whether this node is the first machine of the office that the NIK begins with, and so needs nobody's leave.
+
+    One machine and not one office: two machines of an office that is cut off would each print the same issue.
+    The others ask the hub like everybody (`hub.dispatch.rights` is the other half of this rule).
+    """
+    return node == f"{nik:016d}"[:6] + HOME_MACHINE

@@ -89,6 +89,8 @@ def test_whatever_a_printer_says_has_a_line_in_the_table(state: JobState, outcom
 
 
 def test_home_is_the_office_that_the_nik_names() -> None:
-    assert is_home(5371044101909001, "537104-2")
+    assert is_home(5371044101909001, "537104-1")
+    # Two machines of one office that is cut off would each print the same issue.
+    assert not is_home(5371044101909001, "537104-2")
     assert not is_home(5371044101909001, "537105-1")
     assert is_home(101014101909001, "010101-1")
