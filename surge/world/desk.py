@@ -23,6 +23,8 @@ FAR_KECAMATAN = 537_199
 BORN_AND_SERIAL = 4_101_909_000  # A woman born on 1 January 1990; serials from 9000 belong to nobody.
 OWN_ROLL_SHARE = 0.75
 FAR_SHARE = 0.05
+GROUP_MAX = 8
+BETWEEN_MS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,24 @@ class Desk:
 
     def __init__(self, world: World, rng: Random, people: int, habits: Habits = HABITS) -> None:
         self._world, self._rng, self._people, self._habits = world, rng, people, habits
+        self._office = world.offices[0]
 
-    def visit(self) -> None:
+    def schedule(self, recordings: int, span_ms: int) -> None:
+        """Draw when people come: in small groups, as they queue, or as the lines of one file."""
+        left = recordings
+        while left:
+            group = min(1 + int(self._rng.random() * GROUP_MAX), left)
+            left -= group
+            at_ms = int(self._rng.random() * span_ms)
+            for index in range(group):
+                self._world.loop.after(at_ms + index * BETWEEN_MS, self.visit, index == 0)
+
+    def visit(self, is_first: bool) -> None:
         """Somebody comes to one of the desks; an office without power or disk sends him away."""
         world, rng, habits = self._world, self._rng, self._habits
-        office = world.offices[int(rng.random() * len(world.offices))]
+        if is_first:
+            self._office = world.offices[int(rng.random() * len(world.offices))]
+        office = self._office
         if not office.is_up or office.disk_is_full:
             world.oracle.refused_visits += 1
             return

@@ -304,6 +304,8 @@ class Hub:
 
     def _answer(self, plan: _Plan) -> None:
         for arrival, word in plan.acks:
+            if word.durable_seq > self.disk.state_of((word.node, word.epoch)).durable_seq:
+                self._world.oracle.hasty_acks += 1
             if arrival.office is None:
                 self._world.announce(word)
             else:

@@ -44,6 +44,7 @@ GREET_EVERY_MS = 6 * HOUR_MS
 FRAME_EVENTS_MAX = 8
 RETRY_MS_MAX = 30 * MINUTE_MS
 PULL_TIMEOUT_MS = MINUTE_MS
+POLL_MS = 50
 
 
 class PowerCutError(Exception):
@@ -81,6 +82,7 @@ class Office:
         self._tries = 0
         self._timer_ms = 0
         self._waits_for_pull = False
+        self._will_look = False
 
     # Disk
 
@@ -134,10 +136,16 @@ class Office:
             raise PowerCutError
 
     def grew(self) -> None:
-        """The desk or the press committed events."""
+        """The desk or the press committed events; the relay looks into the outbox every now and then."""
+        if not self._will_look:
+            self._will_look = True
+            self.world.loop.after(POLL_MS, self._look)
+
+    def _look(self) -> None:
+        self._will_look = False
         machine = self.machines.get(self.disk.current.epoch)
         if machine is not None:
-            self._drive(machine, lambda: machine.outbox_grew(self.disk.current.last_seq))
+            self._drive(machine, partial(machine.outbox_grew, self.disk.current.last_seq))
 
     # Power and line
 
@@ -168,8 +176,10 @@ class Office:
         if life != self.life or not self.is_up or session != self.session or self.kind:
             return
         world = self.world
+        if self.line.is_cut:
+            return  # `World.mend` wakes it: knocking at a cut line only costs steps.
         nats_can, grpc_can = world.broker.is_up, world.hub.is_up
-        if self.line.is_cut or not (nats_can or grpc_can):
+        if not (nats_can or grpc_can):
             self._retry()
             return
         wanted = self._prefers if (nats_can if self._prefers == "nats" else grpc_can) else ""
@@ -405,8 +415,11 @@ class Office:
     # Time
 
     def _set_timer(self) -> None:
-        due = [machine.next_timer_ms for machine in self.machines.values()]
-        first = min((at for at in due if at is not None), default=None)
+        first: int | None = None
+        for machine in self.machines.values():
+            due_ms = machine.next_timer_ms
+            if due_ms is not None and (first is None or due_ms < first):
+                first = due_ms
         loop = self.world.loop
         if first is not None and not loop.now_ms < self._timer_ms <= first:
             self._timer_ms = max(first, loop.now_ms + 1)
@@ -416,8 +429,11 @@ class Office:
         if life != self.life or session != self.session:
             return
         self._timer_ms = 0
+        now_ms = self.world.loop.now_ms
         for machine in list(self.machines.values()):
-            self._drive(machine, partial(machine.tick, self.world.loop.now_ms))
+            due_ms = machine.next_timer_ms
+            if due_ms is not None and due_ms <= now_ms:
+                self._drive(machine, partial(machine.tick, now_ms))
         if self.session == session:
             self._set_timer()
 

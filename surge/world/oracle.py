@@ -38,7 +38,7 @@ class Oracle:
         erased: facts whose last copy a disaster destroyed.
         intents: attempts whose intent was committed.
         unruly: machines whose disk was restored, replaced or cloned: their ledger forgot cards.
-        breaches: promises seen broken while the world ran, (checker, what).
+        hasty_acks: words of the hub that named a watermark which its disk had not reached.
     """
 
     fact_of: dict[bytes, int] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Oracle:
     unruly: set[str] = field(default_factory=set)
     rights_forgotten: bool = False
     hub_clock_wrong: bool = False
-    breaches: list[tuple[str, str]] = field(default_factory=list)
+    hasty_acks: int = 0
     blanks_received: dict[str, int] = field(default_factory=dict)
     refused_visits: int = 0
     last_fact: int = 0

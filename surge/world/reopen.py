@@ -80,7 +80,7 @@ def _compare(
     chains: list[bytes],
     held_elsewhere: set[tuple[int, bytes]],
 ) -> None:
-    hub_seq = len(events)
+    hub_seq = min(len(events), len(chains))
     floor, last = rows.floor_seq, rows.last_seq
     common = min(last, hub_seq)
     while common > floor and rows.chain_at(common) != chains[common - 1]:

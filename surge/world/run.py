@@ -9,6 +9,7 @@ from surge.world.bugs import Bug
 from surge.world.checkers import CHECKERS, PROBLEMS_MAX
 from surge.world.checkers import lag_returns_to_zero as lag
 from surge.world.checkers.no_lost_event import in_review
+from surge.world.ending import Ending
 from surge.world.faults import STANDARD, Faults
 from surge.world.loop import DAY_MS, HOUR_MS, MINUTE_MS
 from surge.world.world import World
@@ -71,7 +72,8 @@ def play(seed: int, plan: Plan | None = None, *, wants_story: bool = False) -> V
     world.is_within_steps = world.loop.run(world.loop.now_ms + plan.days * DAY_MS, steps_max=steps_max)
     world.calm()
     settle(world, steps_max=2 * steps_max)
-    problems = {name: check(world)[:PROBLEMS_MAX] for name, check in CHECKERS.items()}
+    ending = Ending.of(world)
+    problems = {name: check(ending)[:PROBLEMS_MAX] for name, check in CHECKERS.items()}
     return Verdict(seed, problems, figures(world), tuple(world.story or ()))
 
 
@@ -80,8 +82,8 @@ def make(seed: int, plan: Plan, *, wants_story: bool = False) -> World:
     faults = plan.faults
     world = World(seed, offices=plan.offices, faults=faults, bug=plan.bug, wants_story=wants_story)
     rng = world.rng
-    # A clock that shows whole minutes makes equal stamps; a person may set one by a wristwatch.
-    world.clock_tick_ms = rng.choice((1, MINUTE_MS))
+    # Clocks that show whole minutes, or hours, make equal stamps.
+    world.clock_tick_ms = rng.choice((1, MINUTE_MS, HOUR_MS))
     # Without disasters at the hub its commit is final, and an office may forget at once: the sharpest test.
     is_final = not faults.hub_restore
     world.margin_ms = rng.choice((0, HOUR_MS)) if is_final else rng.choice((40 * HOUR_MS, 30 * DAY_MS))
@@ -91,8 +93,7 @@ def make(seed: int, plan: Plan, *, wants_story: bool = False) -> World:
     recordings = _recordings(plan)
     people = max(3, recordings // (4 * plan.offices))
     work = desk.Desk(world, rng, people)
-    for _ in range(recordings):
-        world.loop.after(int(rng.random() * plan.days * DAY_MS), work.visit)
+    work.schedule(recordings, plan.days * DAY_MS)
     disasters.schedule(world, plan.days)
     return world
 
@@ -103,7 +104,7 @@ def settle(world: World, *, steps_max: int, hours_max: int = SETTLE_HOURS_MAX) -
         if not world.loop.run(world.loop.now_ms + HOUR_MS, steps_max=steps_max):
             world.is_within_steps = False
             return False
-        if not lag.check(world):
+        if not lag.lagging(world):
             return True
     return False
 

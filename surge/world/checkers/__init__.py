@@ -7,9 +7,9 @@ offices and the hub beyond the product's own fold.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from surge.world.checkers import (
+    ack_means_committed,
     blank_arithmetic,
     card_uniqueness,
     convergence,
@@ -19,14 +19,13 @@ from surge.world.checkers import (
     losing_values_kept,
     no_lost_event,
 )
+from surge.world.ending import Ending
 
-if TYPE_CHECKING:
-    from surge.world.world import World
-
-Checker = Callable[["World"], list[str]]
+Checker = Callable[[Ending], list[str]]
 
 CHECKERS: dict[str, Checker] = {
     "lag_returns_to_zero": lag_returns_to_zero.check,
+    "ack_means_committed": ack_means_committed.check,
     "no_lost_event": no_lost_event.check,
     "exactly_once_in_log": exactly_once_in_log.check,
     "convergence": convergence.check,

@@ -6,24 +6,20 @@ In the books only where no disaster erased a step of the attempt: then the ledge
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
-
 from sepe import card
 from surge.world.checkers.card_uniqueness import attempts_in_log
-
-if TYPE_CHECKING:
-    from surge.world.world import World
+from surge.world.ending import Ending
 
 
-def check(world: World) -> list[str]:
-    oracle = world.oracle
+def check(ending: Ending) -> list[str]:
+    world, oracle = ending.world, ending.world.oracle
     problems: list[str] = []
     used = Counter(one.machine for one in oracle.cards)
     for office in world.offices:
         received, left = oracle.blanks_received.get(office.name, 0), len(office.press.stack)
         if received != used[office.name] + left:
             problems.append(f"{office.name}: {received} blanks received, {used[office.name]} used, {left} left")
-    booked = attempts_in_log(world)
+    booked = attempts_in_log(ending)
     per_serial = Counter(step.serial for step in booked.values() if step.state != card.VOID)
     problems += [f"blank {serial} is booked {count} times" for serial, count in per_serial.items() if count > 1]
     made = {one.attempt: one for one in oracle.cards}

@@ -10,18 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sepe import case
-from sepe.card import OUT, issues_of
-from sepe.events import Kind, body_of
-from sepe.resident import Resident, fold
-from sepe.wire.v1 import event_pb2
+from sepe.card import OUT
+from sepe.resident import CardStep
+from surge.world.ending import Ending
 from surge.world.oracle import Card
 
 if TYPE_CHECKING:
     from surge.world.world import World
 
 
-def check(world: World) -> list[str]:
-    oracle = world.oracle
+def check(ending: Ending) -> list[str]:
+    world, oracle = ending.world, ending.world.oracle
     problems = [
         f"card {one.serial} came out of {one.machine} and no intent for it was ever committed"
         for one in oracle.cards
@@ -31,13 +30,12 @@ def check(world: World) -> list[str]:
     for one in oracle.cards:
         if not one.ruined:
             made.setdefault((one.nik, one.issue), []).append(one)
-    records = {nik: fold(world.hub.disk.events_of(nik)) for nik, _ in made}
     for (nik, issue), cards in made.items():
         if len(cards) > 1 and not _is_excused(world, cards):
             problems.append(f"{len(cards)} cards for issue {issue} of one NIK: {[one.machine for one in cards]}")
-        problems += _seen(records[nik], issue, cards)
-    for record in records.values():
-        for one in issues_of(record):
+        problems += _seen(ending, nik, issue, cards)
+    for issues in ending.issues.values():
+        for one in issues:
             out = [attempt for attempt in one.attempts if attempt.state in OUT]
             if out and (one.valid is None or len(one.recalled) != len(out) - 1):
                 problems.append(f"issue {one.issue} has {len(out)} cards out and not exactly one valid")
@@ -49,26 +47,25 @@ def _is_excused(world: World, cards: list[Card]) -> bool:
     return oracle.rights_forgotten or any(one.override or one.machine in oracle.unruly for one in cards)
 
 
-def _seen(record: Resident, issue: int, cards: list[Card]) -> list[str]:
+def _seen(ending: Ending, nik: int, issue: int, cards: list[Card]) -> list[str]:
     """Whether the hub shows two cards of which it knows both as two."""
-    states = {one.attempt: one.state for found in issues_of(record) for one in found.attempts}
+    if len(cards) < 2 or nik not in ending.issues:
+        return []
+    states = {one.attempt: one.state for found in ending.issues[nik] for one in found.attempts}
     known = [one for one in cards if states.get(one.attempt) in OUT]
     shown = any(
-        one.kind == case.DOUBLE_PRINT and one.subject.endswith(f"/{issue}") for one in case.cases_of(record)
+        one.kind == case.DOUBLE_PRINT and one.subject.endswith(f"/{issue}") for one in ending.cases[nik]
     )
     if len(known) > 1 and not shown:
         return [f"{len(known)} cards are out for issue {issue} and no case says so"]
     return []
 
 
-def attempts_in_log(world: World) -> dict[str, event_pb2.CardMoved]:
+def attempts_in_log(ending: Ending) -> dict[str, CardStep]:
     """The furthest step of each attempt in the hub's log."""
-    steps: dict[str, event_pb2.CardMoved] = {}
-    for row in world.hub.disk.log:
-        for event in row.events():
-            if event.kind == Kind.CARD_MOVED:
-                step = body_of(event.kind, event.body)
-                assert isinstance(step, event_pb2.CardMoved)
-                if step.attempt not in steps or step.state > steps[step.attempt].state:
-                    steps[step.attempt] = step
+    steps: dict[str, CardStep] = {}
+    for record in ending.records.values():
+        for step in record.steps:
+            if step.attempt not in steps or step.state > steps[step.attempt].state:
+                steps[step.attempt] = step
     return steps

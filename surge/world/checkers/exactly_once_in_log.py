@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from surge.world.world import World
+from surge.world.ending import Ending
 
 
-def check(world: World) -> list[str]:
-    fact_of = world.oracle.fact_of
-    counts = Counter(fact_of[body] for body in world.hub.disk.bodies() if body in fact_of)
+def check(ending: Ending) -> list[str]:
+    fact_of = ending.world.oracle.fact_of
+    counts = Counter(fact_of[event.body] for event in ending.events if event.body in fact_of)
     return [f"fact {fact} is in the log {count} times" for fact, count in sorted(counts.items()) if count > 1]

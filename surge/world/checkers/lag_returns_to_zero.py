@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sepe import card
 from sepe.sync.office import WINDOW_FRAMES
 from surge.world.broker import NODE_MESSAGES_MAX
+from surge.world.ending import Ending
 from surge.world.hub import QUEUE_FRAMES_MAX
 
 if TYPE_CHECKING:
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
     from surge.world.world import World
 
 
-def check(world: World) -> list[str]:
+def check(ending: Ending) -> list[str]:
+    return lagging(ending.world)
+
+
+def lagging(world: World) -> list[str]:
+    """What is not at rest yet."""
     problems = [problem for office in world.offices for problem in _lag(world, office)]
     if world.broker.queue:
         problems.append(f"{len(world.broker.queue)} messages wait at the broker")

@@ -3,35 +3,32 @@ record of that NIK, and where identities differ there is a case."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sepe import case
-from sepe.events import Event, body_of
+from sepe.events import Event
 from sepe.head import is_suspect
-from sepe.resident import Resident, fold, identities
-from sepe.wire.v1 import event_pb2
-from surge.world.centre import readable
-
-if TYPE_CHECKING:
-    from surge.world.world import World
+from sepe.resident import Resident, identities
+from surge.world.ending import Ending
 
 
-def check(world: World) -> list[str]:
-    disk = world.hub.disk
-    by_nik: dict[int, list[Event]] = {}
-    for row in disk.log:
-        for event in row.events():
-            if event.nik:
-                by_nik.setdefault(event.nik, []).append(event)
+def check(ending: Ending) -> list[str]:
     problems: list[str] = []
+    by_nik: dict[int, list[Event]] = {}
+    for event in ending.events:
+        if event.nik:
+            by_nik.setdefault(event.nik, []).append(event)
     for nik, events in by_nik.items():
-        # The record is read as the product reads it, by the head's pointers; the log is read from end to end.
-        record = fold(disk.events_of(nik))
-        problems += [f"{event.id}: {what}" for event in readable(events) for what in _gone(record, event)]
-        head = disk.heads[nik]
-        cases = case.cases_of(record)
+        # The record was found by the head's pointers, the events by reading the log from end to end.
+        record, entries = ending.records[nik], ending.entries[nik]
+        found = {entry.event.id for entry in entries}
+        problems += [
+            f"{event.id} cannot be reached from its NIK" for event in events
+            if event.id not in found and _is_readable(ending, event)
+        ]  # fmt: skip
+        problems += [f"{entry.event.id}: a value is gone" for entry in entries if not _holds(record, entry.lifted)]
+        cases = ending.cases[nik]
         if len(identities(record)) > 1 and not any(one.kind == case.NIK_CONFLICT for one in cases):
             problems.append("two identities and no case")
+        head = ending.world.hub.disk.heads[nik]
         if cases and not is_suspect(
             head.claims, head.identity_min, head.identity_max, head.prints, head.decisions
         ):
@@ -39,21 +36,15 @@ def check(world: World) -> list[str]:
     return problems
 
 
-def _gone(record: Resident, event: Event) -> list[str]:
-    body = body_of(event.kind, event.body)
-    if isinstance(body, event_pb2.Recorded):
-        gone = [] if any(claim.id == event.id and claim.name == body.name for claim in record.claims) else ["claim"]
-        given = {name: value for name in ("address", "phone", "occupation") if (value := getattr(body, name))}
-    elif isinstance(body, event_pb2.Corrected):
-        gone, given = [], dict(body.fields)
-    elif isinstance(body, event_pb2.CardMoved):
-        return [] if any(step.version.event_id == event.id for step in record.steps) else ["card step"]
-    else:
-        return []
-    for name, value in given.items():
-        register = record.fields.get(name)
-        if register is None or not any(
-            version.event_id == event.id and kept == value for version, kept in register.writes
-        ):
-            gone.append(name)
-    return gone
+def _is_readable(ending: Ending, event: Event) -> bool:
+    parked = ending.world.hub.disk.parked
+    return not any(ending.world.hub.disk.log[number].event(one.index).id == event.id for number, one in parked)
+
+
+def _holds(record: Resident, part: Resident) -> bool:
+    return (
+        part.claims <= record.claims
+        and part.steps <= record.steps
+        and part.life <= record.life
+        and all(register.writes <= record.fields[name].writes for name, register in part.fields.items())
+    )

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from surge.world.ending import Ending
 from surge.world.wire import open_
 
 if TYPE_CHECKING:
     from surge.world.world import World
 
 
-def check(world: World) -> list[str]:
-    oracle = world.oracle
-    missing = oracle.committed.keys() - oracle.facts(world.hub.disk.bodies()) - oracle.erased
+def check(ending: Ending) -> list[str]:
+    world, oracle = ending.world, ending.world.oracle
+    missing = oracle.committed.keys() - oracle.facts(event.body for event in ending.events) - oracle.erased
     if not missing:
         return []
     missing -= in_review(world) & oracle.at_risk
