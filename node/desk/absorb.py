@@ -130,10 +130,11 @@ def _absorb_card(store: NodeStore, nik: int, at_ms: int, step: event_pb2.CardMov
         if wish is not None:
             execute("UPDATE job SET name = ? WHERE id = ?", (step.attempt, wish[0]))
         made = (step.attempt, nik, step.product, step.issue)
+        made = (step.attempt, nik, step.product, step.issue)
         job = wish or (_insert_job(store, *made, state=state, at_ms=at_ms, body=None),)
     execute(
-        "UPDATE job SET state = ?, announced = ?, fence = ?, serial = ?, override = ?, operator = ?, changed_ms = ? "
-        "WHERE id = ?",
+        "UPDATE job SET state = ?, announced = ?, fence = ?, serial = ?, override = ?, operator = ?, "
+        "changed_ms = ? WHERE id = ?",
         (str(state), step.state, step.fence, "" if step.state == VOID else step.serial,
          step.reason if step.override else "", step.operator, at_ms, job[0]),
     )  # fmt: skip

@@ -266,6 +266,8 @@ def test_another_offices_resident_waits_for_the_right_and_is_printed_with_its_fe
     turn(store, printer, rights=rights, now_ms=NOW_MS + 60_000)
     (job,) = jobs(store, OTHER_NIK)
     assert (job.state, job.fence) == (JobState.PRINTED, 7)
+    bodies = [row.body for row in store.events_after(0) if row.kind == Kind.CARD_MOVED]
+    assert [event_pb2.CardMoved.FromString(body).fence for body in bodies] == [7, 7]
 
 
 def test_a_right_held_elsewhere_keeps_the_card_waiting_with_the_reason(store: NodeStore) -> None:
