@@ -26,8 +26,9 @@ from hub.endpoints import Endpoints
 from hub.http import Condition, HttpServer, Overview, application
 from hub.ingest.greetings import Greetings
 from hub.ingest.grpc import GrpcIngest
-from hub.ingest.merger import Merger, WriterThread
+from hub.ingest.merger import Merger
 from hub.ingest.nats import NatsIngest
+from hub.ingest.writer import WriterThread, shown
 from hub.merge.store import HubStore
 from hub.metrics import Metrics
 from hub.read import status
@@ -244,8 +245,9 @@ async def _until_stopped(stop: asyncio.Event, tasks: Sequence[asyncio.Task[None]
     stopping.cancel()
     for task in done - {stopping}:
         cause = task.exception()
-        _log.error("part.ended", part=task.get_name(), exc_info=cause)
-        raise SepeError(f"the hub's part {task.get_name()!r} ended: {cause!r}") from cause
+        told = "without an error" if cause is None else shown(cause)
+        _log.error("part.ended", part=task.get_name(), error=told)
+        raise SepeError(f"the hub's part {task.get_name()!r} ended: {told}") from cause
 
 
 def _leave_after(seconds: float) -> None:

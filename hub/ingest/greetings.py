@@ -12,7 +12,7 @@ from typing import Protocol
 
 from google.protobuf.message import DecodeError
 
-from hub.ingest.merger import WriterThread
+from hub.ingest.writer import WriterThread, shown
 from hub.metrics import Metrics
 from sepe.errors import TransientError
 from sepe.wire.v1 import sync_pb2
@@ -52,7 +52,7 @@ class Greetings:
             _log.warning("greeting.deferred", reason=str(exc))
             ack = _later(signed)
         except Exception as exc:
-            _log.error("greeting.failed", error=type(exc).__name__, exc_info=exc)
+            _log.error("greeting.failed", error=shown(exc))
             ack = _later(signed)
         finally:
             self._waiting -= 1

@@ -18,8 +18,10 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from hub.ingest.acks import corrupt
 from hub.ingest.greetings import Greetings
-from hub.ingest.merger import Merger, WriterThread, corrupt
+from hub.ingest.merger import Merger
+from hub.ingest.writer import WriterThread
 from hub.merge.store import Arrival, Outcome
 from sepe.errors import InvalidInputError, PeerProtocolError, TransientError
 from sepe.ids import HUB_NODE, check_node

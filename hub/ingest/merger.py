@@ -17,10 +17,11 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Protocol
 
+from hub.ingest.acks import coalesced, later
+from hub.ingest.writer import WriterThread, shown
 from hub.merge.store import Arrival, Outcome, StaleWriterError
 from hub.metrics import Metrics
 from sepe.errors import PeerProtocolError, TransientError
@@ -45,9 +46,6 @@ PAUSE_S_MAX = 8.0
 STALE_TRIES_MAX = 5
 # Longer than the longest pause: a trouble that nothing confirmed since then is over, or nobody is sending.
 TROUBLE_S = 30.0
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 _log = logger("hub.ingest")
 
@@ -74,21 +72,6 @@ class Delivery(Protocol):
 
     def deferred(self, ack: sync_pb2.Ack | None, retry_after_ms: int) -> None:
         """The hub cannot take it now; ``ack`` says so to the sender when the frame names one."""
-
-
-class WriterThread:
-    """The one thread that uses the database's writing connection."""
-
-    def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hub-writer")
-
-    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run ``function`` after what was asked for before it."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: function(*args, **kwargs))
-
-    def close(self) -> None:
-        """Wait for the call that runs and drop those that wait."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
 
 
 @dataclass(slots=True)
@@ -199,7 +182,7 @@ class Merger:
             raise
         except Exception as exc:
             self._unprojected = False
-            _log.error("projection.failed", error=type(exc).__name__, exc_info=exc)
+            _log.error("projection.failed", error=shown(exc))
 
     def _take(self) -> list[Delivery]:
         """The next batch: one frame of each lane in turn, up to the limits."""
@@ -238,7 +221,7 @@ class Merger:
             except Exception as exc:
                 # The store isolates poison by itself, so this is damage or our own mistake. Without an ack
                 # nothing is lost: the offices keep what they sent.
-                self._troubled(f"{type(exc).__name__}: {exc}", exc)
+                self._troubled(shown(exc))
                 return None
             self._metrics.merged(arrivals, outcomes, time.monotonic() - began)
             if any(outcome.events_merged for outcome in outcomes):
@@ -265,9 +248,9 @@ class Merger:
         await self._tell_room()
         await asyncio.sleep(pause_s)
 
-    def _troubled(self, trouble: str, exc: Exception | None = None) -> None:
+    def _troubled(self, trouble: str) -> None:
         if trouble != self._trouble:
-            _log.error("storage.troubled", trouble=trouble, exc_info=exc)
+            _log.error("storage.troubled", trouble=trouble)
         self._trouble, self._troubled_at = trouble, time.monotonic()
 
     def _recovered(self) -> None:
@@ -290,48 +273,6 @@ class Merger:
     async def _tell_room(self) -> None:
         async with self._room:
             self._room.notify_all()
-
-
-def coalesced(acks: Sequence[sync_pb2.Ack]) -> list[sync_pb2.Ack]:
-    """The acks without those that a later one of the same epoch makes superfluous; order is kept."""
-    result: list[sync_pb2.Ack] = []
-    last: dict[tuple[str, bytes], int] = {}
-    for ack in acks:
-        key = (ack.node, ack.epoch)
-        at = last.get(key)
-        if at is not None and result[at].verdict == ack.verdict == sync_pb2.VERDICT_DURABLE:
-            result[at] = ack
-        else:
-            last[key] = len(result)
-            result.append(ack)
-    return result
-
-
-def later(arrival: Arrival, retry_after_ms: int, reason: str = "") -> sync_pb2.Ack | None:
-    """The ack that asks for patience; ``None`` when the frame names nobody that may be answered."""
-    try:
-        header = peek_header(arrival.data)
-    except PeerProtocolError:
-        return None
-    if arrival.sender is not None and header.node != arrival.sender:
-        return None
-    return sync_pb2.Ack(
-        node=header.node,
-        epoch=header.epoch,
-        verdict=sync_pb2.VERDICT_LATER,
-        reason=reason[:80],
-        retry_after_ms=retry_after_ms,
-        hub_ms=max(arrival.received_ms, 0),
-    )
-
-
-def corrupt(last: sync_pb2.Ack | None, reason: str) -> sync_pb2.Ack:
-    """The ack to a frame that cannot be read, on the epoch that was spoken of last."""
-    ack = sync_pb2.Ack()
-    if last is not None:
-        ack.CopyFrom(last)
-    ack.verdict, ack.reason = sync_pb2.VERDICT_CORRUPT, reason
-    return ack
 
 
 def _events_of(data: bytes) -> int:

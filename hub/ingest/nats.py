@@ -25,8 +25,9 @@ from google.protobuf.message import DecodeError
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 
+from hub.ingest.acks import corrupt
 from hub.ingest.greetings import Greetings
-from hub.ingest.merger import Merger, corrupt
+from hub.ingest.merger import Merger
 from hub.ingest.pipe import Activity, Pipe
 from hub.merge.store import Arrival, Outcome
 from hub.metrics import Metrics

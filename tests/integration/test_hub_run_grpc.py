@@ -296,20 +296,3 @@ async def test_a_full_disk_defers_everybody_and_nothing_is_lost(
         assert (await get(f"{at.http}/readyz"))[0] == 200
     monkeypatch.undo()
     assert digest_of(tmp_path / "hub") == digest_of_merged(tmp_path / "other", [node])
-
-
-async def test_an_office_that_floods_waits_behind_itself(tmp_path: Path) -> None:
-    flood, calm = office("537104-1", 3000), office("537105-1", 10)
-    make_hub(tmp_path / "hub", flood, calm)
-    async with running_hub(tmp_path / "hub") as at, channel_to(at) as first, channel_to(at) as second:
-        frames = flood.frames(3)
-        done: list[str] = []
-
-        async def send(channel: grpc.aio.Channel, name: str, *sent: bytes) -> None:
-            await push(channel, *sent)
-            done.append(name)
-
-        flooding = asyncio.create_task(send(first, "flood", *frames, *frames, *frames))
-        await asyncio.sleep(0.05)
-        await asyncio.gather(flooding, send(second, "calm", *calm.frames(1)))
-    assert done == ["calm", "flood"]

@@ -15,7 +15,7 @@ import hub.ingest.greetings
 import hub.ingest.pipe
 import sepe_io.channel
 from hub.broker import Broker
-from hub.ingest.merger import coalesced
+from hub.ingest.acks import coalesced
 from hub.ingest.pipe import Activity, Pipe
 from sepe import subjects
 from sepe.ids import partition_of
@@ -211,7 +211,8 @@ async def test_a_half_open_line_to_the_broker_is_noticed_and_left(
                     return str(json.load(answer)["nats"]) == state
 
             async def shows(state: str) -> None:
-                async with asyncio.timeout(15):
+                # Under the 9 s after which a pull loop would miss its heartbeats: the pings must tell.
+                async with asyncio.timeout(6):
                     while not await asyncio.to_thread(nats_is, state):  # noqa: ASYNC110 - another thread asks
                         await asyncio.sleep(0.05)
 
