@@ -110,9 +110,7 @@ class Broker:
             SepeError: the server does not start, with the end of its log.
         """
         self._program = find_program()
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self._name = self._own_name()
-        await self._end_orphan()
+        await self.end_orphan()
         if not port_is_free(self.host, self.port):
             raise AddressBusyError(
                 f"cannot listen on {join_address(self.host, self.port)}: another program uses it"
@@ -204,8 +202,10 @@ class Broker:
             return ""
         return str(info.get("server_name", "")) if isinstance(info, dict) and info.get("jetstream") else ""
 
-    async def _end_orphan(self) -> None:
-        """End the server of an earlier hub of this directory that was killed."""
+    async def end_orphan(self) -> None:
+        """End the server of an earlier hub of this directory that was killed, if it still listens at `port`."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._name = self._own_name()
         if port_is_free(self.host, self.port) or await self._greeted_name(2.0) != self._name:
             return
         with suppress(OSError, ValueError):

@@ -189,13 +189,12 @@ async def _assemble(options: HubOptions, store: HubStore, stack: AsyncExitStack)
     nats_url = options.nats
     broker: Broker | None = None
     if options.nats == EMBEDDED:
-        wanted = options.nats_port
-        if wanted is None:
-            known = _address_of(remembered.nats)
-            wanted = known[1] if known else NATS_PORT_DEFAULT
-        broker = Broker(
-            options.directory / "nats", grpc_host, endpoints.choose_port(grpc_host, wanted, remembered.nats)
-        )
+        known = _address_of(remembered.nats)
+        broker = Broker(options.directory / "nats", grpc_host, known[1] if known else NATS_PORT_DEFAULT)
+        # First of all: the server of a hub that was killed may still sit on the port that offices know.
+        await broker.end_orphan()
+        if options.nats_port is not None:
+            broker.port = endpoints.choose_port(grpc_host, options.nats_port, remembered.nats)
         # Registered first, so that a start that is cut short leaves no server behind.
         stack.push_async_callback(broker.stop)
         await broker.start()
