@@ -7,6 +7,9 @@ import sys
 
 import structlog
 
+# Before `set_up` too: stdout belongs to the commands' data.
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+
 
 def set_up(level: str = "INFO", *, as_json: bool | None = None) -> None:
     """Send all logs to stderr: JSON unless stderr is a terminal."""
