@@ -9,13 +9,22 @@ A NATS connection is used once and never reconnects by itself. nats-py's own rec
 buffers what is published meanwhile, so a caller believes a frame has left; it closes for good on any server
 error it does not know; and an unexpected exception while reconnecting (a captive portal's HTML) ends the attempts
 without a word. A shell that makes a new connection after a loss has none of them, and must subscribe anew anyway.
+
+What crosses a network is a resident's data, so every function here takes what it needs for TLS; without it the
+line is plain, which is right on one machine only (`is_local`). `hub.tls` and `node.link.trust` decide that.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import ipaddress
+import re
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -24,6 +33,8 @@ from nats.aio.client import Client as NatsClient
 
 from sepe.codec import FRAME_BYTES_MAX
 from sepe.errors import InvalidInputError, TransientError
+from sepe_io.certificates import HUB_NAME, believed_ms, client_context, date_fault, dates_of
+from sepe_io.keys import Signer, nats_name
 
 # A frame, its protobuf wrapping and room for fields that a newer contract adds.
 MESSAGE_BYTES_MAX = FRAME_BYTES_MAX + 64 * 1024
@@ -69,20 +80,38 @@ def join_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def grpc_channel(address: str) -> grpc.aio.Channel:
-    """A channel to ``HOST:PORT``. It connects at its first call and again, within 5 s, after each loss."""
-    return grpc.aio.insecure_channel(
+def is_local(host: str) -> bool:
+    """Whether ``host`` is this machine for certain. A name that must be looked up is not: who answers may lie."""
+    if host.rstrip(".").lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def grpc_channel(address: str, ca_pem: bytes = b"") -> grpc.aio.Channel:
+    """A channel to ``HOST:PORT``. It connects at its first call and again, within 5 s, after each loss.
+
+    Args:
+        ca_pem: the authority of the hub that must answer; without it the line is plain.
+    """
+    options = [
+        *_COMMON_OPTIONS,
+        ("grpc.initial_reconnect_backoff_ms", 500),
+        ("grpc.min_reconnect_backoff_ms", 500),
+        ("grpc.max_reconnect_backoff_ms", 5_000),
+        # Two channels of one process share a socket otherwise, and a new channel inherits a dead one.
+        ("grpc.use_local_subchannel_pool", 1),
+        # An office's proxy setting is for its browser; it must not swallow the line to the hub.
+        ("grpc.enable_http_proxy", 0),
+    ]
+    if not ca_pem:
+        return grpc.aio.insecure_channel(address, options=options)
+    return grpc.aio.secure_channel(
         address,
-        options=[
-            *_COMMON_OPTIONS,
-            ("grpc.initial_reconnect_backoff_ms", 500),
-            ("grpc.min_reconnect_backoff_ms", 500),
-            ("grpc.max_reconnect_backoff_ms", 5_000),
-            # Two channels of one process share a socket otherwise, and a new channel inherits a dead one.
-            ("grpc.use_local_subchannel_pool", 1),
-            # An office's proxy setting is for its browser; it must not swallow the line to the hub.
-            ("grpc.enable_http_proxy", 0),
-        ],
+        grpc.ssl_channel_credentials(ca_pem),
+        options=[*options, ("grpc.ssl_target_name_override", HUB_NAME)],
     )
 
 
@@ -100,7 +129,25 @@ def grpc_server() -> grpc.aio.Server:
     )
 
 
-def listen(server: grpc.aio.Server, host: str, port: int) -> int:
+def server_credentials(current: Callable[[], tuple[bytes, bytes]]) -> grpc.ServerCredentials:
+    """TLS for a server whose certificate may be renewed while it runs.
+
+    Clients are not asked for certificates: gRPC in Python can only demand one or ask for none, and who a client is
+    its signature says.
+
+    Args:
+        current: (key, certificate) as PEM; asked at every handshake, so it must be quick. From any thread.
+    """
+
+    def configuration() -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration([current()])
+
+    return grpc.dynamic_ssl_server_credentials(configuration(), configuration, False)
+
+
+def listen(
+    server: grpc.aio.Server, host: str, port: int, credentials: grpc.ServerCredentials | None = None
+) -> int:
     """Bind ``server``; return the port (a free one for 0). Call before ``start``.
 
     Raises:
@@ -108,12 +155,67 @@ def listen(server: grpc.aio.Server, host: str, port: int) -> int:
     """
     address = join_address(host, port)
     try:
-        bound = server.add_insecure_port(address)
+        if credentials is None:
+            bound = server.add_insecure_port(address)
+        else:
+            bound = server.add_secure_port(address, credentials)
     except RuntimeError as exc:
         raise AddressBusyError(f"cannot listen on {address}: another program uses it") from exc
     if bound == 0:
         raise AddressBusyError(f"cannot listen on {address}: another program uses it")
     return bound
+
+
+@dataclass(frozen=True, slots=True)
+class NatsIdentity:
+    """How a client and a NATS server with TLS prove themselves to each other.
+
+    The client has no certificate and no password: it signs the server's nonce with the key that it signs all else
+    with, as NATS' own "nkeys" do.
+
+    Attributes:
+        ca_pem: the authority that must have signed the server's certificate.
+        inbox: the prefix of the subjects that answers to this client go to.
+        known_ms: the hub's clock as last heard, 0 for never; the server's dates are judged by it when our own
+            clock cannot be right (see `certificates.believed_ms`).
+    """
+
+    ca_pem: bytes
+    signer: Signer
+    inbox: str
+    known_ms: Callable[[], int] = lambda: 0
+
+    def options(self) -> dict[str, Any]:
+        """What `Client.connect` needs."""
+        return {
+            "tls": client_context(self.ca_pem, by_our_clock=False),
+            "tls_hostname": HUB_NAME,
+            # Without it the first line is plain, and whoever sits on the line could say "no TLS here".
+            "tls_handshake_first": True,
+            "signature_cb": self._sign,
+            "inbox_prefix": self.inbox,
+        }
+
+    def check_dates(self, client: NatsClient) -> None:
+        """Raises TransientError: the server's certificate has ended."""
+        writer = getattr(getattr(client, "_transport", None), "_io_writer", None)
+        tls = None if writer is None else writer.get_extra_info("ssl_object")
+        certificate = None if tls is None else tls.getpeercert(binary_form=True)
+        if not certificate:
+            raise TransientError("the NATS server speaks without TLS")
+        dates, now_ms, known_ms = dates_of(certificate), time.time_ns() // 1_000_000, self.known_ms()
+        fault = date_fault(dates, now_ms=now_ms, known_ms=known_ms)
+        if fault and date_fault(dates, now_ms=believed_ms(now_ms, known_ms), known_ms=known_ms):
+            raise TransientError(f"the NATS server's certificate: {fault}")
+
+    def _sign(self, nonce: str) -> bytes:
+        # What we sign elsewhere begins with "sepe-…\0", so no server can pass such a text off as a nonce.
+        if not _NONCE.fullmatch(nonce):
+            raise ValueError("this is not a nonce")
+        return base64.b64encode(self.signer.sign(nonce.encode("ascii")))
+
+
+_NONCE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 async def connect_nats(
@@ -123,6 +225,7 @@ async def connect_nats(
     on_error: Callable[[Exception], None],
     on_down: Callable[[], None],
     timeout_s: float = NATS_OPEN_TIMEOUT_S,
+    identity: NatsIdentity | None = None,
 ) -> NatsClient:
     """An open NATS connection that is used until it breaks.
 
@@ -135,11 +238,17 @@ async def connect_nats(
             time-out.
         on_down: called once when the connection is lost or closed. After a loss with unsent bytes it may be late:
             watch ``is_connected`` where that matters.
+        identity: for a server that speaks TLS; without it the line is plain.
 
     Raises:
-        TransientError: nobody answers like a NATS server in time.
+        TransientError: nobody answers like a NATS server in time, or not like the one that ``identity`` expects.
     """
     client = NatsClient()
+    options: dict[str, Any] = {}
+    if identity is not None:
+        options = identity.options()
+        # nats-py would read a seed file for this, with one more package.
+        client._public_nkey = nats_name(identity.signer.public_key)
     last: list[Exception] = []
 
     async def heard(exc: Exception) -> None:
@@ -167,7 +276,13 @@ async def connect_nats(
                 # Nothing is buffered for a connection that is not there.
                 pending_size=0,
                 flusher_queue_size=8192,
+                **options,
             )
+            if identity is not None:
+                identity.check_dates(client)
+    except TransientError:
+        await close_nats(client)
+        raise
     except (TimeoutError, OSError, ValueError, nats.errors.Error) as exc:
         await close_nats(client)
         cause = last[0] if last else exc

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +45,12 @@ def key_id_of(public_key: bytes) -> bytes:
     return hashlib.sha256(public_key).digest()[:KEY_ID_BYTES]
 
 
+def nats_name(public_key: bytes) -> str:
+    """The public key as NATS writes a user's ("nkey"): the letter U and 55 more."""
+    tagged = bytes([20 << 3]) + public_key
+    return base64.b32encode(tagged + binascii.crc_hqx(tagged, 0).to_bytes(2, "little")).rstrip(b"=").decode()
+
+
 def verify(public_key: bytes, signature: bytes, data: bytes) -> bool:
     """Whether ``signature`` over ``data`` is by the holder of ``public_key``."""
     try:
@@ -51,15 +60,57 @@ def verify(public_key: bytes, signature: bytes, data: bytes) -> bool:
     return True
 
 
+class KeyFile:
+    """A signing key in a file that another process may replace: `signer` is the one that lies there now."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = self._look()
+        self._signer = load(path)
+
+    @property
+    def signer(self) -> Signer:
+        """The key of this moment; the last good one while the file cannot be read."""
+        seen = self._look()
+        if seen != self._seen:
+            with suppress(SepeError):
+                self._signer, self._seen = load(self._path), seen
+        return self._signer
+
+    def _look(self) -> tuple[int, int]:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return (0, 0)
+        return (found.st_mtime_ns, found.st_ino)
+
+
 def save(signer: Signer, path: Path) -> None:
     """Write the key readable by its owner alone. An existing file is never overwritten (FileExistsError)."""
     data = signer.key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+    save_secret(data, path)
+
+
+def save_secret(data: bytes, path: Path) -> None:
+    """A new file that its owner alone may read, on the disk when this returns.
+
+    Raises:
+        FileExistsError: there is one; it is left alone.
+    """
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def replace_secret(data: bytes, path: Path) -> None:
+    """Like `save_secret`, in place of what is there: a reader sees the old file or the new one."""
+    half = path.with_name(f".{path.name}.{os.getpid()}.part")
+    half.unlink(missing_ok=True)
+    save_secret(data, half)
+    half.replace(path)
 
 
 def load(path: Path) -> Signer:
