@@ -35,6 +35,7 @@ from node.settings import PRESS_LOCK_NAME
 from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError, SepeError, TransientError
 from sepe_io.logs import logger
+from sepe_io.sqlite import DiskFailedError
 
 log = logger(__name__)
 
@@ -125,12 +126,18 @@ class Press:
         return moved + await self._feed(wanted_only=wanted_only)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Take turns until ``stop`` is set; trouble is logged and tried again."""
+        """Take turns until ``stop`` is set; trouble is logged and tried again.
+
+        Raises:
+            DiskFailedError: only a new start can use the database again.
+        """
         while not stop.is_set():
             pause = STEP_SECONDS
             try:
                 if not await self.turn():
                     pause = IDLE_SECONDS
+            except DiskFailedError:
+                raise
             except SepeError as exc:
                 log.warning("press.turn_failed", error=type(exc).__name__, detail=str(exc))
                 pause = FAULT_SECONDS
