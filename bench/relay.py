@@ -56,10 +56,12 @@ def _draft(number: int) -> Draft:
         ("MARIA", "YOHANES", "ANA", "PETRUS", "RUT"),
     )
     name, mother = (f"{rng.choice(given)} {rng.choice(given)} {rng.choice(clans)}" for _ in range(2))
+    born = f"{rng.randint(1950, 2007)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
     return recorded(
-        nik_of(number), name, birth_date=f"{rng.randint(1950, 2007)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}",
+        nik_of(number), name, birth_date=born,
         birth_place="KUPANG", kk=f"537104{rng.randint(10**9, 10**10 - 1)}",
-        address=f"JL. EL TARI NO. {rng.randint(1, 300)}", rt=f"{rng.randint(1, 30):03}", rw=f"{rng.randint(1, 9):03}",
+        address=f"JL. EL TARI NO. {rng.randint(1, 300)}", rt=f"{rng.randint(1, 30):03}",
+        rw=f"{rng.randint(1, 9):03}",
         kelurahan="OEBUFU", religion="KATHOLIK", marital_status="BELUM KAWIN", occupation="PELAJAR/MAHASISWA",
         mother_name=mother, operator="op-1", photo_sha256=rng.randbytes(32),
     )  # fmt: skip

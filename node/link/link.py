@@ -26,6 +26,10 @@ class LinkDownError(TransientError):
     """The line cannot be had or is gone; what was sent may or may not have arrived. Greet again, later."""
 
 
+class NoAckError(LinkDownError):
+    """The line took frames and the hub's word on them never came."""
+
+
 class Link(Protocol):
     """One line to the hub."""
 

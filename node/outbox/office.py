@@ -7,11 +7,15 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from node.clock import now_ms
+from node.desk.absorb import absorb, doubt_lost_wishes
 from node.link.choice import Lines
 from node.link.enrol import NATS_KEY, Enrolling
 from node.link.grpc import GrpcLink, pull_from
 from node.link.link import LinkDownError, LinkKind
 from node.link.nats import NatsLink
+from node.outbox.earlier import earlier_epochs
+from node.outbox.recover import LostRun
 from node.outbox.relay import Relay
 from node.outbox.reopen import keep_in_folder
 from node.outbox.view import RelayTimes
@@ -80,11 +84,19 @@ async def open_office(
                 with suppress(LinkDownError):
                     await enrolling.attempt(worker)
 
+            keep_file = keep_in_folder(folder / LOST_FOLDER)
+
+            def keep_lost(lost: LostRun, frame: bytes) -> None:
+                keep_file(lost, frame)
+                absorb(store, lost.epoch, lost.first_seq, lost.columns)
+
             relay = Relay(
                 worker,
                 lines,
                 pull=pull_from(target),
-                keep_lost=keep_in_folder(folder / LOST_FOLDER),
+                keep_lost=keep_lost,
+                earlier=lambda: worker.run(earlier_epochs, store),
+                history_mended=lambda: worker.run(_mended, store),
                 before_greeting=first_contact,
                 times=times,
             )
@@ -93,6 +105,10 @@ async def open_office(
             worker.close()
     finally:
         store.close()
+
+
+def _mended(store: NodeStore) -> None:
+    doubt_lost_wishes(store, now_ms())
 
 
 def nats_kind(url: str, node: str) -> LinkKind:

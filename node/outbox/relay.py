@@ -19,9 +19,11 @@ from contextlib import suppress
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_never, wait_random_exponential
 
 from node.link.choice import Line, Lines, newest
-from node.link.link import LinkDownError, LinkKind, Pull
+from node.link.link import LinkDownError, NoAckError, Pull
+from node.outbox.earlier import EarlierEpoch, bring_level
 from node.outbox.pace import Pace
 from node.outbox.ports import PositionLike
+from node.outbox.probe import proven
 from node.outbox.reopen import KeepLost, find_parting
 from node.outbox.view import RelayTimes, RelayView
 from node.outbox.worker import ALARM_KEY, REFUSAL_KEY, OutboxWorker, RowsGoneError
@@ -41,12 +43,9 @@ from sepe_io.logs import logger
 
 _log = logger("node.relay")
 
+HISTORY_ALARM = "history_parted"
 # A session that lasted this long was a good one: the next attempt to connect starts without a pause.
 GOOD_SESSION_MS = 10_000
-
-
-class NoAckError(LinkDownError):
-    """The line took frames and the hub's word on them never came."""
 
 
 def monotonic_ms() -> int:
@@ -60,6 +59,8 @@ class Relay:
     Args:
         pull: how to fetch our own frames after a restore or a clone.
         keep_lost: where events go that this machine lost and the hub holds.
+        earlier: the epochs that this machine left behind.
+        history_mended: awaited once all lost events were kept.
         before_greeting: awaited before each greeting; enrols the node while that is still to do.
     """
 
@@ -71,6 +72,8 @@ class Relay:
         pull: Pull,
         keep_lost: KeepLost,
         before_greeting: Callable[[], Awaitable[None]] | None = None,
+        earlier: Callable[[], Awaitable[list[EarlierEpoch]]],
+        history_mended: Callable[[], Awaitable[None]],
         times: RelayTimes | None = None,
         clock_ms: Callable[[], int] = monotonic_ms,
     ) -> None:
@@ -80,6 +83,8 @@ class Relay:
         self._pull = pull
         self._keep_lost = keep_lost
         self._before_greeting = before_greeting
+        self._earlier = earlier
+        self._history_mended = history_mended
         self._times = times or RelayTimes()
         self._clock_ms = clock_ms
         self._pace = Pace()
@@ -89,7 +94,6 @@ class Relay:
         self._better: Line | None = None
         self._wake = asyncio.Event()
         self._is_nudged = False
-        self._gap_seen: int | None = None
         self._has_headway = False
         self._hub_ms = 0
 
@@ -100,6 +104,8 @@ class Relay:
 
     async def run(self) -> None:
         """Relay until cancelled. Every `TransientError` is waited out; anything else ends the run."""
+        self.view.alarm = await self._worker.recall(ALARM_KEY)
+        await self._worker.was_nudged()  # What was asked for before we ran is what we are about to do.
         chores = asyncio.create_task(self._chores())
         try:
             while True:
@@ -132,8 +138,6 @@ class Relay:
             await self._connect()
             await self._session()
         except TransientError as exc:
-            if isinstance(exc, RowsGoneError):
-                await self._show_alarm(f"rows_gone: {exc}")
             if self.view.reason != str(exc):
                 _log.warning("relay.interrupted", reason=str(exc), link=self.view.link)
             self.view.reason = str(exc)
@@ -191,7 +195,6 @@ class Relay:
         """Relay over the current line until it is gone. Raises `TransientError`."""
         begun_ms = self._clock_ms()
         self.view.sessions += 1
-        self._gap_seen = None
         prober = asyncio.create_task(self._seek_better())
         try:
             while True:
@@ -243,13 +246,11 @@ class Relay:
             if ack.epoch != machine.epoch:
                 continue
             position, own_chain = await self._worker.position_and_chain(ack.durable_seq)
-            # The machine must know of every row that may be on its way before it compares watermarks.
             await self._perform(machine.outbox_grew(position.last_seq))
             was_greeting, durable_before = machine.state is State.GREETING, machine.durable_seq
             effects = machine.heard(ack, own_chain, self._clock_ms())
-            if ack.verdict == sync_pb2.VERDICT_GAP and not effects and self._is_new_gap(ack.durable_seq):
+            if ack.verdict == sync_pb2.VERDICT_GAP:
                 self._pace.rewound()
-                effects = machine.link_up(self._clock_ms())
             self._hub_ms = ack.hub_ms
             self._show_position(position)
             if was_greeting and machine.state is State.SYNCING:
@@ -258,18 +259,6 @@ class Relay:
                 await self._progressed()
             await self._show_refusal(machine.refusal)
             await self._perform(effects)
-
-    def _is_new_gap(self, durable_seq: int) -> bool:
-        """Whether the machine waits for the ack of the very frame that was lost.
-
-        It then takes the gap for an echo of one that it has dealt with, and would wait for its time-out. Greeting
-        once more rewinds it. Every frame behind the lost one says the same, so once for each watermark.
-        """
-        if self._machine.state is not State.SYNCING or not self._machine.in_flight_frames:
-            return False
-        is_new = self._gap_seen != durable_seq
-        self._gap_seen = durable_seq
-        return is_new
 
     async def _greeted(self, hub_ms: int) -> None:
         await self._worker.see_hub_clock(hub_ms)
@@ -280,10 +269,8 @@ class Relay:
 
     async def _progressed(self) -> None:
         self._has_headway = True
-        self._gap_seen = None
         self._pace.acked(self._machine.durable_seq, self._clock_ms())
         self._lines.carried(self._open_line.name)
-        await self._show_alarm("")
 
     # Effects
 
@@ -312,19 +299,23 @@ class Relay:
     async def _send_hello(self) -> None:
         if self._before_greeting is not None:
             await self._before_greeting()
-        hello = await self._worker.hello()
-        self._open_line.acks.append(await self._open_line.link.greet(hello))
+        line = self._open_line
+        for epoch in await self._earlier():
+            if alarm := await bring_level(line, self._worker, epoch):
+                await self._show_alarm(alarm)
+        line.acks.append(await line.link.greet(await self._worker.hello()))
         self._wake.set()
 
     async def _send_frame(self, after_seq: int, events_max: int) -> list[Effect]:
         machine = self._machine
         machine.window_frames = self._pace.window_frames
-        run = await self._worker.frame(after_seq, min(events_max, self._pace.events_max))
+        try:
+            run = await self._worker.frame(after_seq, min(events_max, self._pace.events_max))
+        except RowsGoneError:
+            return machine.link_up(self._clock_ms())  # The greeting tells what the hub really lacks.
         if run is None:
             machine.nothing_to_send()
             return []
-        # Before `sent`: a watermark above the machine's last seq would look like a rollback.
-        machine.outbox_grew(run.last_seq)
         await self._open_line.link.send(run.data)
         self._pace.sent(run.last_seq, self._clock_ms())
         self.view.frames_sent += 1
@@ -337,9 +328,17 @@ class Relay:
         try:
             parting = await find_parting(self._worker, self._pull, effect.hub_seq, self._keep_lost)
         except PeerProtocolError as exc:
-            await self._show_alarm(f"history_parted: {exc.reason}")
+            await self._show_alarm(f"{HISTORY_ALARM}: {exc.reason}")
             raise TransientError(f"the hub's copy of our history cannot be used: {exc}") from exc
+        if parting.lost_events == 0 and effect.reason != "pruned":
+            raise TransientError("the hub's word on our history was overtaken by its own progress")
         opened = await self._worker.open_epoch(effect.reason, parting.common_seq)
+        if effect.reason == "pruned":
+            # Stays until a person has looked: only an older copy of the hub or of this machine has those rows.
+            await self._show_alarm(f"rows_gone: the hub lacks rows after {effect.hub_seq} that were pruned here")
+        elif self.view.alarm.startswith(HISTORY_ALARM):
+            await self._show_alarm("")
+        await self._history_mended()
         _log.warning(
             "epoch.opened", reason=effect.reason, common_seq=parting.common_seq, lost_events=parting.lost_events,
             written_again=opened.last_seq,
@@ -362,33 +361,10 @@ class Relay:
             if kind is None or self._better is not None or self._machine.state is not State.SYNCING:
                 continue
             try:
-                self._better = await self._proven(kind)
+                self._better = await proven(self._lines, kind, self._worker, self._wake, self._times.proof_ms)
                 self._wake.set()
             except TransientError:
                 self._lines.failed(kind.name, self._clock_ms())
-
-    async def _proven(self, kind: LinkKind) -> Line:
-        """An open line over which the hub answered for a frame that it already has, which changes nothing there.
-
-        A greeting alone proves too little: a broker without our stream, or whose consumer is stuck, passes it on.
-        """
-        line = await self._lines.open_line(kind, self._wake)
-        try:
-            async with asyncio.timeout(self._times.proof_ms / 1000):
-                await line.link.greet(await self._worker.hello())
-                proof = await self._worker.proof()
-                if proof is not None:
-                    await line.link.send(proof.data)
-                    await line.spoke.wait()
-            if line.lost:
-                raise LinkDownError(line.lost)
-        except TimeoutError as exc:
-            await line.link.close()
-            raise LinkDownError(f"{kind.name}: no ack for the proof") from exc
-        except BaseException:
-            await line.link.close()
-            raise
-        return line
 
     async def _switch(self) -> None:
         """Go over to the better line; what is in flight on the old one is sent again if it has not arrived."""

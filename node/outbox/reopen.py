@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from node.link.link import LinkDownError, Pull
 from node.outbox.recover import Comparison, LostRun
 from node.outbox.worker import OutboxWorker
 from sepe.errors import PeerProtocolError
+from sepe_io.framefile import write_frames
 from sepe_io.frames import OpenedFrame, open_frame
 from sepe_io.keys import Signer
 
@@ -47,7 +47,7 @@ async def find_parting(worker: OutboxWorker, pull: Pull, hub_seq: int, keep_lost
     """
     position = await worker.position()
     for start in dict.fromkeys((min(position.durable_seq, hub_seq), 0)):
-        comparison = Comparison(worker.chain_at, position.last_seq, start)
+        comparison = Comparison(worker.own_chain_at, position.last_seq, start)
         lost_events = 0
         async with aclosing(pull(await worker.hello(), position.epoch, start)) as frames:
             async for data in frames:
@@ -86,16 +86,11 @@ def _opened(data: bytes, signer: Signer) -> OpenedFrame:
 
 
 def keep_in_folder(folder: Path) -> KeepLost:
-    """Keep lost events as the frames they came in, one file each, readable by their owner alone."""
+    """Keep lost events as courier files, one for each frame they came in: `sepe hub import` takes them, should the
+    hub lose them too."""
 
     def keep(lost: LostRun, frame: bytes) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
-        path = folder / f"{lost.epoch.hex()[:16]}-{lost.first_seq:012d}.frame"
-        half = path.with_suffix(".part")
-        with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(frame)
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(path)
+        write_frames(folder / f"{lost.epoch.hex()[:16]}-{lost.first_seq:012d}.frames", [frame])
 
     return keep

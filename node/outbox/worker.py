@@ -9,10 +9,12 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 from node.clock import now_ms
-from node.outbox.ports import OutboxStore, PositionLike
+from node.outbox.plan import next_page
+from node.outbox.ports import OutboxStore, PageLike, PositionLike
 from sepe.errors import TransientError
 from sepe.sync.centre import CONTRACT
 from sepe.wire.v1 import sync_pb2
@@ -69,23 +71,34 @@ class OutboxWorker:
         return await self.run(self._position_if_changed)
 
     async def position_and_chain(self, seq: int) -> tuple[PositionLike, bytes | None]:
-        """Where the outbox stands, and our digest at ``seq``."""
-        return await self.run(lambda: (self._store.position(), self._store.chain_at(seq)))
+        """Where the outbox stands, and our digest at ``seq``; ``None`` also when the row after it was pruned."""
+        return await self.run(self._position_and_chain, seq)
 
-    def chain_at(self, seq: int) -> bytes | None:
-        """For callers that are in the worker thread already."""
+    def own_chain_at(self, seq: int) -> bytes | None:
+        """Our digest at ``seq``; for callers that are in the worker thread already."""
         return self._store.chain_at(seq)
 
-    async def hello(self) -> sync_pb2.SignedHello:
-        """A greeting of this very moment."""
-        return await self.run(self._hello)
+    async def chain_at(self, seq: int, epoch: bytes) -> bytes | None:
+        """Our digest at ``seq`` of an earlier epoch, ``None`` when that row is not held."""
+        return await self.run(self._store.chain_at, seq, epoch)
 
-    async def frame(self, after_seq: int, events_max: int) -> SealedRun | None:
+    async def hello(self, epoch: bytes = b"", last_seq: int = 0) -> sync_pb2.SignedHello:
+        """A greeting of this very moment, of the current epoch or of an earlier one up to ``last_seq``."""
+        return await self.run(self._hello, epoch, last_seq)
+
+    async def frame(
+        self, after_seq: int, events_max: int, epoch: bytes = b"", until_seq: int = 0
+    ) -> SealedRun | None:
         """The rows above ``after_seq`` as a frame; ``None`` when there are none.
+
+        Args:
+            epoch: an earlier one, of which rows up to ``until_seq`` count; else the current one.
 
         Raises:
             RowsGoneError: there are, but not the next ones.
         """
+        if epoch:
+            return await self.run(self._earlier_frame, after_seq, events_max, epoch, until_seq)
         return await self.run(self._frame, after_seq, events_max)
 
     async def proof(self) -> SealedRun | None:
@@ -129,14 +142,20 @@ class OutboxWorker:
         self._data_version = version
         return self._store.position()
 
-    def _hello(self) -> sync_pb2.SignedHello:
+    def _position_and_chain(self, seq: int) -> tuple[PositionLike, bytes | None]:
+        position, chain = self._store.position(), self._store.chain_at(seq)
+        if chain is not None and seq < position.last_seq and self._store.page(seq, 1) is None:
+            chain = None
+        return position, chain
+
+    def _hello(self, epoch: bytes, last_seq: int) -> sync_pb2.SignedHello:
         position = self._store.position()
         hello = sync_pb2.Hello(
             node=self._store.node,
-            epoch=position.epoch,
-            last_seq=position.last_seq,
-            last_chain=position.last_chain,
-            durable_seq=position.durable_seq,
+            epoch=epoch or position.epoch,
+            last_seq=last_seq if epoch else position.last_seq,
+            last_chain=(self._store.chain_at(last_seq, epoch) or b"") if epoch else position.last_chain,
+            durable_seq=last_seq if epoch else position.durable_seq,
             clock_ms=max(self._now_ms(), 0),
             contract=CONTRACT,
             software=self._software,
@@ -146,19 +165,33 @@ class OutboxWorker:
     def _frame(self, after_seq: int, events_max: int) -> SealedRun | None:
         page = self._store.page(after_seq, events_max)
         position = self._store.position()
-        if page is None or page.first_seq != after_seq + 1:
+        if page is None:
             if position.last_seq > after_seq:
                 raise RowsGoneError(f"the hub asks for rows from {after_seq + 1}, which this machine has pruned")
             return None
+        return self._seal(position.epoch, page)
+
+    def _earlier_frame(self, after_seq: int, events_max: int, epoch: bytes, until_seq: int) -> SealedRun | None:
+        wanted = min(events_max, until_seq - after_seq)
+        chain = self._store.chain_at(after_seq, epoch)
+        rows = islice(self._store.events_after(after_seq, epoch), max(wanted, 0))
+        page = None if chain is None else next_page(chain, after_seq, rows, wanted)
+        if page is None:
+            if until_seq > after_seq:
+                raise RowsGoneError(f"the hub asks for rows of an earlier epoch from {after_seq + 1}")
+            return None
+        return self._seal(epoch, page)
+
+    def _seal(self, epoch: bytes, page: PageLike) -> SealedRun:
         data = seal_frame(
             node=self._store.node,
-            epoch=position.epoch,
+            epoch=epoch,
             first_seq=page.first_seq,
             chain_before=page.chain_before,
             columns=page.columns,
             signer=self.signer,
         )
-        return SealedRun(after_seq + len(page.columns), data)
+        return SealedRun(page.first_seq + len(page.columns) - 1, data)
 
     def _proof(self) -> SealedRun | None:
         durable_seq = self._store.position().durable_seq

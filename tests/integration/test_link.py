@@ -166,6 +166,21 @@ async def test_a_frozen_line_is_closed_in_time_even_with_unsent_bytes(hub: Hub, 
         assert time.monotonic() - begun < 2 * CLOSE_TIMEOUT_S + 1
 
 
+async def test_a_broker_that_falls_silent_with_bytes_unsent_is_given_up(
+    hub: Hub, office: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sepe_io.channel.NATS_PING_EVERY_S", 1)
+    losses: list[str] = []
+    async with Line(*far_end(hub, "nats")) as line:
+        link = link_to(hub, office, "nats", [], losses, line)
+        await link.open()
+        line.freeze()
+        for _ in range(WINDOW_FRAMES):
+            await link.send(bytes(FRAME_BYTES_MAX))
+        await until(lambda: bool(losses), "given up", 10)
+        await link.close()
+
+
 async def test_a_missing_stream_is_noticed_with_the_first_frame(hub: Hub, office: Node) -> None:
     losses: list[str] = []
     assert hub.program is not None

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from hub.merge.store import HubStore
+from hub.merge.store import Arrival, HubStore
 from node.clock import now_ms
 from node.link.enrol import ENROL_REFUSAL_KEY, NATS_KEY, TOKEN_KEY
 from node.link.grpc import GrpcLink
-from node.outbox.office import LOST_FOLDER
+from node.outbox.office import LOST_FOLDER, Office
 from node.outbox.worker import ALARM_KEY, REFUSAL_KEY
 from node.storage.store import NodeStore
 from sepe.wire.v1 import sync_pb2
 from sepe_io import keys
+from sepe_io.framefile import read_frames
 from sepe_io.frames import reopen_frame, seal_frame
 from tests.support.relay_rig import NODE, Hub, drained, make_office, relaying, running_hub, until, write_backlog
 
@@ -30,6 +32,10 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 async def relay_all(folder: Path) -> None:
     async with relaying(folder) as office:
         await drained(office)
+
+
+def is_online(office: Office) -> bool:
+    return office.relay.view.link != "offline"
 
 
 async def test_a_restored_machine_opens_an_epoch_and_keeps_what_it_had_lost(tmp_path: Path, hub: Hub) -> None:
@@ -48,7 +54,11 @@ async def test_a_restored_machine_opens_an_epoch_and_keeps_what_it_had_lost(tmp_
         assert (office.relay.view.last_seq, office.relay.view.alarm) == (100, "")
     # 4,000 under the old epoch and the 100 written after the restore, each once.
     assert hub.counts().events == 4_100
-    kept = [reopen_frame(path.read_bytes()) for path in sorted((folder / LOST_FOLDER).glob("*.frame"))]
+    kept = [
+        reopen_frame(frame)
+        for path in sorted((folder / LOST_FOLDER).glob("*.frames"))
+        for frame in read_frames(path)
+    ]
     lost = {frame.header.first_seq + index for frame in kept for index in range(frame.header.count)}
     assert set(range(2_501, 4_001)) <= lost
     assert hub.counts().quarantined == 0
@@ -94,21 +104,66 @@ async def test_a_restored_hub_gets_again_what_it_lost(tmp_path: Path, hub: Hub) 
     assert hub.digest() == digest
 
 
-async def test_a_hub_that_asks_for_pruned_rows_raises_an_alarm_instead_of_a_loop(tmp_path: Path, hub: Hub) -> None:
+async def test_a_hub_older_than_the_retention_gets_what_is_left_and_an_alarm_stays(
+    tmp_path: Path, hub: Hub
+) -> None:
     folder = make_office(tmp_path / "node", hub)
-    write_backlog(folder, 2_000)
+    write_backlog(folder, 500)
+    await relay_all(folder)
+    hub.kill()
+    shutil.copytree(hub.directory, tmp_path / "last_month")
+    hub.start()
+    write_backlog(folder, 1_500, start=500)
     await relay_all(folder)
     store = NodeStore.open(folder)
     assert store.prune(now_ms(), keep_ms=0) > 0
-    with HubStore.open(hub.directory) as hub_store:
-        hub_store.connection.execute("DELETE FROM epoch")  # What a hub of an older backup knows of this machine.
+    write_backlog(folder, 50, start=2_000)
+    hub.kill()
+    shutil.rmtree(hub.directory)
+    shutil.copytree(tmp_path / "last_month", hub.directory)
+    hub.start()
+    for _ in range(2):
+        async with relaying(folder) as office:
+            await until(partial(is_online, office), office.relay.view, 40)
+            await drained(office)
+            assert office.relay.view.alarm.startswith("rows_gone")
+    assert (store.get(ALARM_KEY) or "").startswith("rows_gone")
+    store.close()
+    # What it knew, the last durable row that a prune leaves, and the new ones.
+    assert hub.counts().events == 551
+
+
+async def test_a_restored_hub_gets_again_what_it_lost_of_an_earlier_epoch(tmp_path: Path, hub: Hub) -> None:
+    folder = make_office(tmp_path / "node", hub)
+    write_backlog(folder, 500)
+    await relay_all(folder)
+    hub.kill()
+    shutil.copytree(hub.directory, tmp_path / "yesterday")
+    hub.start()
+    write_backlog(folder, 2_000, start=500)
+    await relay_all(folder)
+    shutil.copytree(folder, tmp_path / "clone")
+    write_backlog(tmp_path / "clone", 10, start=9_000, name="AT THE CLONE")
+    await relay_all(tmp_path / "clone")
+    write_backlog(folder, 100, start=3_000, name="AFTER THE PARTING")
+    async with relaying(folder) as office:
+        await until(lambda: office.relay.view.epochs_opened == 1, "an epoch was opened")
+        await drained(office)
+    assert hub.counts().events == 2_610
+    hub.kill()
+    shutil.rmtree(hub.directory)
+    shutil.copytree(tmp_path / "yesterday", hub.directory)
+    hub.start()
     async with relaying(folder) as office:
         view = office.relay.view
-        await until(lambda: view.alarm.startswith("rows_gone"), "the alarm")
-        assert view.frames_sent == 0
-        assert view.epochs_opened == 0
-        assert (store.get(ALARM_KEY) or "").startswith("rows_gone")
-    store.close()
+        await until(lambda: view.link != "offline" and view.frames_sent > 0, "sent again", 40)
+        await drained(office)
+    # All but the clone's ten, which this machine keeps as courier files.
+    assert hub.counts().events == 2_600
+    with HubStore.open(hub.directory) as hub_store:
+        for path in (folder / LOST_FOLDER).glob("*.frames"):
+            hub_store.merge([Arrival(frame, "import", now_ms()) for frame in read_frames(path)])
+    assert hub.counts().events == 2_610
 
 
 async def test_everything_sent_again_over_another_line_changes_nothing(tmp_path: Path, hub: Hub) -> None:

@@ -113,7 +113,7 @@ def write_backlog(
         for first in range(start, start + count, 2_000):
             last = min(first + 2_000, start + count)
             drafts = [
-                recorded(nik_of(number), name, address=random.randbytes(bulk_bytes).hex())
+                recorded(nik_of(number), name, address=random.randbytes(bulk_bytes).hex(), issue=0)
                 for number in range(first, last)
             ]
             store.append(drafts, START_MS + first)
@@ -135,8 +135,8 @@ async def relaying(folder: Path, *, hub: str = "", nats: str = "", **options: An
                 await task
 
 
-async def until(holds: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
-    """Wait for a condition; fail with ``what`` when it does not come."""
+async def until(holds: Callable[[], bool], what: object, timeout_s: float = 30.0) -> None:
+    """Wait for a condition; fail with ``what``, as it is then, when it does not come."""
     try:
         async with asyncio.timeout(timeout_s):
             while not holds():  # noqa: ASYNC110 - tests watch a view that has no event
@@ -148,7 +148,7 @@ async def until(holds: Callable[[], bool], what: str, timeout_s: float = 30.0) -
 async def drained(office: Office, timeout_s: float = 60.0) -> None:
     """Wait until the hub confirmed everything."""
     view = office.relay.view
-    await until(lambda: view.last_seq > 0 and view.pending == 0, f"drained ({view})", timeout_s)
+    await until(lambda: view.last_seq > 0 and view.pending == 0, view, timeout_s)
 
 
 async def in_thread(call: Callable[..., Any], *arguments: Any) -> Any:

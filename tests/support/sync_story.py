@@ -11,7 +11,7 @@ from sepe.sync.office import Effect, OfficeSync, OpenEpoch, ResetLink, SendFrame
 from sepe.wire.v1 import sync_pb2
 from sepe_io.frames import open_frame, seal_frame, sign_hello
 from sepe_io.keys import Signer
-from surge.world.memory import InMemoryHub, InMemoryOutbox
+from tests.support.memory import InMemoryHub, InMemoryOutbox
 from tests.support.world import START_MS, nik_of, recorded
 
 _epochs = itertools.count(1)
@@ -129,6 +129,8 @@ class Story:
                 self.up.append(sign_hello(hello, self.signer))
             case SendFrame(after_seq, events_max):
                 page = self.outbox.page(after_seq, min(events_max, self.frame_events))
+                if page is None and after_seq < at.last_seq:
+                    return machine.link_up(self.now_ms)
                 if page is None:
                     machine.nothing_to_send()
                     return []
@@ -152,7 +154,9 @@ class Story:
     def _open_epoch(self, reason: str, hub_seq: int) -> list[Effect]:
         at = self.outbox.position()
         comparison = Comparison(self.outbox.chain_at, at.last_seq, 0)
-        for data in self.hub.frames_of(self.outbox.node, at.epoch, 0):
+        if reason == "pruned":
+            comparison.common_seq = comparison.reached_seq = hub_seq
+        for data in self.hub.frames_of(self.outbox.node, at.epoch, comparison.reached_seq):
             lost = comparison.feed(open_frame(data, lambda node, key_id: self.hub.keys[node, key_id]))
             self.lost += lost.columns.niks if lost else ()
         assert comparison.reached_seq == hub_seq

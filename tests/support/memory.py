@@ -1,4 +1,4 @@
-"""An outbox and a hub without any disk: what the simulator and the scenario tests run the real machines on.
+"""An outbox and a hub without any disk: what the scenario tests run the real machines on.
 
 Typed and behaved like the real ones (`node.storage.store.NodeStore`, `hub.merge.store.HubStore`); the frames are
 real, sealed and opened as everywhere.
@@ -96,7 +96,7 @@ class InMemoryOutbox:
         return MemoryPage(after_seq + 1, self._chain(after_seq), Columns.of(taken))
 
     def chain_at(self, seq: int) -> bytes | None:
-        if 0 < seq < self.pruned_seq or seq > len(self.rows):
+        if seq < self.pruned_seq or seq > len(self.rows):
             return None
         return self._chain(seq)
 
@@ -110,7 +110,7 @@ class InMemoryOutbox:
         self.hub_ms = max(self.hub_ms, hub_ms)
 
     def open_epoch(self, reason: str, keep_seq: int, now_ms: int) -> MemoryPosition:
-        carried = self.rows[keep_seq:]
+        carried = self.rows[max(keep_seq, self.pruned_seq) :]
         self.epoch, self.rows, self.chains = self.new_epoch(), [], []
         self.durable_seq = self.pruned_seq = 0
         for draft, stamp in carried:
@@ -118,7 +118,7 @@ class InMemoryOutbox:
         return self.position()
 
     def prune(self, now_ms: int) -> int:
-        """Forget every row that the hub holds but the last; the simulator wants the worst case."""
+        """Forget every row that the hub holds but the last: the worst case."""
         before, self.pruned_seq = self.pruned_seq, max(min(self.durable_seq, len(self.rows) - 1), self.pruned_seq)
         return self.pruned_seq - before
 
