@@ -6,13 +6,10 @@ Counts, node names and lags only. No NIK and no resident's name ever appears her
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import html
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -21,10 +18,9 @@ from starlette.routing import Route
 from hub.metrics import CONTENT_TYPE, Metrics
 from hub.read.status import Counts, NodeRow
 from sepe.errors import SepeError
-from sepe_io.channel import AddressBusyError, join_address
+from sepe_io.web import number
 
 REFRESH_S = 5
-STOP_TIMEOUT_S = 1.0
 NODES_SHOWN_MAX = 500
 
 
@@ -91,50 +87,6 @@ def application(
     )
 
 
-class HttpServer:
-    """Serves an application until `stop`."""
-
-    def __init__(self, app: Starlette) -> None:
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False)
-        self._server = _QuietServer(config)
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self, host: str, port: int) -> int:
-        """Listen and serve; return the port (a free one for 0).
-
-        Raises:
-            AddressBusyError: another program has it.
-        """
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            listener = socket.create_server((host, port), family=family, backlog=128)
-        except OSError as exc:
-            raise AddressBusyError(
-                f"cannot listen on {join_address(host, port)}: another program uses it"
-            ) from exc
-        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="http")
-        return int(listener.getsockname()[1])
-
-    async def stop(self) -> None:
-        """End within `STOP_TIMEOUT_S`, however slow a browser is."""
-        if self._task is None:
-            return
-        self._server.should_exit = True
-        done, _ = await asyncio.wait([self._task], timeout=STOP_TIMEOUT_S)
-        if not done:
-            self._server.force_exit = True
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=STOP_TIMEOUT_S)
-
-
-class _QuietServer(uvicorn.Server):
-    """uvicorn takes the process's signals to itself; ours end more than a web page."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def render(condition: Condition, overview: Overview | None) -> str:
     """The page, in the operators' language."""
     nats = "tersambung" if condition.nats == "connected" else "putus, kantor memakai gRPC"
@@ -142,19 +94,19 @@ def render(condition: Condition, overview: Overview | None) -> str:
     facts = [
         ("Penyimpanan", storage),
         ("NATS", nats),
-        ("Menunggu digabung", f"{_number(condition.waiting_frames)} paket"),
+        ("Menunggu digabung", f"{number(condition.waiting_frames)} paket"),
     ]
     rows = ""
     if overview is not None:
         counts = overview.counts
         facts += [
-            ("Peristiwa", _number(counts.events)),
-            ("Paket", _number(counts.frames)),
-            ("Penduduk", _number(counts.residents)),
-            ("Rekam ganda", _number(counts.duplicates)),
-            ("Kartu", _number(counts.cards)),
-            ("Kasus terbuka", _number(counts.cases_open)),
-            ("Karantina", _number(counts.quarantined)),
+            ("Peristiwa", number(counts.events)),
+            ("Paket", number(counts.frames)),
+            ("Penduduk", number(counts.residents)),
+            ("Rekam ganda", number(counts.duplicates)),
+            ("Kartu", number(counts.cards)),
+            ("Kasus terbuka", number(counts.cases_open)),
+            ("Karantina", number(counts.quarantined)),
         ]
         rows = "".join(_node_row(node, overview.now_ms) for node in overview.nodes[:NODES_SHOWN_MAX])
     return _PAGE.format(
@@ -168,8 +120,8 @@ def render(condition: Condition, overview: Overview | None) -> str:
 def _node_row(node: NodeRow, now_ms: int) -> str:
     cells = (
         node.node,
-        _number(node.durable_seq),
-        _number(node.lag_events),
+        number(node.durable_seq),
+        number(node.lag_events),
         node.link or "-",
         "belum pernah" if node.last_seen_ms is None else _age(now_ms - node.last_seen_ms),
         ", ".join(_FLAGS.get(flag, flag) for flag in node.flags),
@@ -183,11 +135,6 @@ def _age(age_ms: int) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit} lalu"
     return f"{seconds} detik lalu"
-
-
-def _number(value: int) -> str:
-    """Thousands with a full stop, as Indonesia writes them."""
-    return f"{value:,}".replace(",", ".")
 
 
 _FLAGS = {

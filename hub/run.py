@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from hub import endpoints
 from hub.broker import Broker
 from hub.endpoints import Endpoints
-from hub.http import Condition, HttpServer, Overview, application
+from hub.http import Condition, Overview, application
 from hub.ingest.greetings import Greetings
 from hub.ingest.grpc import GrpcIngest
 from hub.ingest.merger import Merger
@@ -38,6 +38,7 @@ from sepe_io.channel import join_address
 from sepe_io.logs import logger
 from sepe_io.process import stop_requests
 from sepe_io.tasks import end_tasks
+from sepe_io.web import HttpServer
 
 EMBEDDED = "embedded"
 GRPC_DEFAULT = ("127.0.0.1", 7443)

@@ -6,13 +6,10 @@ Counts and the node's name only. No NIK and no resident's name ever appears here
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import html
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -22,10 +19,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from node.outbox.view import RelayView
-from sepe_io.channel import AddressBusyError, join_address
+from sepe_io.web import number
 
 REFRESH_S = 3
-STOP_TIMEOUT_S = 1.0
 LINKS = ("nats", "grpc", "offline")
 
 
@@ -74,50 +70,6 @@ def application(view: RelayView, condition: Callable[[], Condition]) -> Starlett
     return Starlette(
         routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", scrape), Route("/", page)]
     )
-
-
-class HttpServer:
-    """Serves an application until `stop`."""
-
-    def __init__(self, app: Starlette) -> None:
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False)
-        self._server = _QuietServer(config)
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self, host: str, port: int) -> int:
-        """Listen and serve; return the port (a free one for 0).
-
-        Raises:
-            AddressBusyError: another program has it.
-        """
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            listener = socket.create_server((host, port), family=family, backlog=32)
-        except OSError as exc:
-            raise AddressBusyError(
-                f"cannot listen on {join_address(host, port)}: another program uses it"
-            ) from exc
-        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="http")
-        return int(listener.getsockname()[1])
-
-    async def stop(self) -> None:
-        """End within `STOP_TIMEOUT_S`, however slow a browser is."""
-        if self._task is None:
-            return
-        self._server.should_exit = True
-        done, _ = await asyncio.wait([self._task], timeout=STOP_TIMEOUT_S)
-        if not done:
-            self._server.force_exit = True
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=STOP_TIMEOUT_S)
-
-
-class _QuietServer(uvicorn.Server):
-    """uvicorn takes the process's signals to itself; ours end more than a web page."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class _Figures(Collector):
@@ -172,11 +124,6 @@ def render(view: RelayView, condition: Condition) -> str:
         facts="".join(f"<div><dt>{html.escape(one)}</dt><dd>{html.escape(two)}</dd></div>" for one, two in facts),
         notes="".join(f"<p>{html.escape(note)}</p>" for note in notes),
     )
-
-
-def number(value: int) -> str:
-    """Thousands with a full stop, as Indonesia writes them."""
-    return f"{value:,}".replace(",", ".")
 
 
 def _age(seconds: int) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from node.clock import now_ms
-from node.http import Condition, HttpServer, application
+from node.http import Condition, application
 from node.link.rights import GrpcRights
 from node.outbox.office import open_office
 from node.printing.driver import open_driver
@@ -30,6 +30,7 @@ from sepe_io.channel import AddressBusyError, join_address
 from sepe_io.logs import logger
 from sepe_io.process import stop_requests
 from sepe_io.sqlite import DiskFailedError
+from sepe_io.web import HttpServer
 
 HTTP_DEFAULT = ("127.0.0.1", 7490)
 RESTART_S = 10.0
