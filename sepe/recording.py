@@ -30,7 +30,7 @@ __all__ = ["LINE_BYTES_MAX", "Recording", "parse_line", "parse_recording"]
 NAME_CHARS_NEW_MAX = 60  # Permendagri 73/2022 art. 4
 TEXT_CHARS_MAX = 100
 ADDRESS_CHARS_MAX = 200
-PHOTO_CHARS_MAX = 1024
+PATH_CHARS_MAX = 1024
 EXTRA_KEYS_MAX = 32
 EXTRA_KEY_CHARS_MAX = 64
 EXTRA_CHARS_MAX = 1000
@@ -72,7 +72,7 @@ class Recording:
         rt: three digits or ``""``; so is ``rw``.
         product: a key of ``PRODUCTS``.
         reason: one of ``REASONS``.
-        photo: path as given; whether it is a picture is the desk's question.
+        photo: path as given; whether it is a picture is the desk's question. So are ``signature``, ``biometric``.
         operator: who recorded, as given.
         due_date: first day on which the product may be printed; after today for those recorded ahead.
         extra: unknown keys of the line, so that nothing is lost.
@@ -94,6 +94,8 @@ class Recording:
     product: str = DEFAULT_PRODUCT
     reason: str = DEFAULT_REASON
     photo: str = ""
+    signature: str = ""
+    biometric: str = ""
     operator: str = ""
     blood_type: str = ""
     citizenship: str = ""
@@ -157,7 +159,9 @@ def parse_recording(
         occupation=text("occupation"),
         product=product,
         reason=_choice(document, "reason", REASONS, default=DEFAULT_REASON),
-        photo=_photo(document),
+        photo=_path(document, "photo"),
+        signature=_path(document, "signature"),
+        biometric=_path(document, "biometric"),
         operator=text("operator", capitals=False),
         blood_type=text("blood_type"),
         citizenship=text("citizenship"),
@@ -235,15 +239,15 @@ def _phone(document: Mapping[str, object]) -> str:
     return value
 
 
-def _photo(document: Mapping[str, object]) -> str:
+def _path(document: Mapping[str, object], key: str) -> str:
     """The path untouched: a file name may hold two spaces, capitals and most other characters."""
-    value = _string(document, "photo")
-    if len(value) > PHOTO_CHARS_MAX or not all(char.isprintable() for char in value):
+    value = _string(document, key)
+    if len(value) > PATH_CHARS_MAX or not all(char.isprintable() for char in value):
         raise InvalidInputError(
-            f"nama berkas foto paling banyak {PHOTO_CHARS_MAX} karakter yang tampak",
-            field="photo",
+            f"nama berkas paling banyak {PATH_CHARS_MAX} karakter yang tampak",
+            field=key,
             value=value.encode("utf-8", "backslashreplace").decode(),
-            hint="Ganti nama berkas foto itu",
+            hint="Ganti nama berkas itu",
         )
     return value
 

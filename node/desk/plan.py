@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from node.printing.job import NewJob
 from node.printing.spool import DONE, NO_CARD, JobState
+from sepe.attach import BIOMETRIC, PHOTO, SIGNATURE
 from sepe.events import Draft, Kind, draft
 from sepe.identity import identity_key
 from sepe.products import PRODUCTS
@@ -78,7 +79,7 @@ def plan(
     known: Known | None,
     wanted: Sequence[Wanted],
     *,
-    photo_sha256: bytes,
+    attached: Mapping[str, bytes],
     now_ms: int,
     today: date,
     first_day: date | None,
@@ -87,6 +88,7 @@ def plan(
 
     Args:
         wanted: every issue of this resident in the local ledger.
+        attached: SHA-256 by kind (`sepe.attach.KINDS`) of what was taken with the recording.
         first_day: day of the first recording here, for the warning.
 
     Raises:
@@ -94,7 +96,7 @@ def plan(
     """
     prints = PRODUCTS[recording.product].prints
     issue, is_new = issue_of(recording.product, recording.reason, wanted) if prints else (0, False)
-    body = recorded_body(recording, issue, photo_sha256)
+    body = recorded_body(recording, issue, attached)
     event = draft(Kind.RECORDED, recording.nik.number, body)
     identity = identity_key(recording.name, body.birth_date, recording.sex)
     disagrees = known is not None and identity != known.identity
@@ -139,13 +141,15 @@ def issue_of(product: str, reason: str, wanted: Iterable[Wanted]) -> tuple[int, 
     return highest + 1, True
 
 
-def recorded_body(recording: Recording, issue: int, photo_sha256: bytes) -> event_pb2.Recorded:
+def recorded_body(recording: Recording, issue: int, attached: Mapping[str, bytes]) -> event_pb2.Recorded:
     """The recording as the contract writes it."""
     body = event_pb2.Recorded(
         birth_date=recording.birth_date.isoformat(),
         kk="" if recording.kk is None else recording.kk.value,
         issue=issue,
-        photo_sha256=photo_sha256,
+        photo_sha256=attached.get(PHOTO, b""),
+        signature_sha256=attached.get(SIGNATURE, b""),
+        biometric_sha256=attached.get(BIOMETRIC, b""),
         **{name: getattr(recording, name) for name in _TEXTS},
     )
     if recording.extra:

@@ -9,18 +9,22 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
+from node.attach.sealing import seal_waiting
+from node.attach.shelf import Shelf
 from node.desk.day import day_of, seen_ms
 from node.desk.lines import InputLine
-from node.desk.photos import take_photo
+from node.desk.photos import Taken, take_file
 from node.desk.plan import DISPUTED, Known, Planned, Wanted, plan
 from node.printing.job import NewJob
 from node.printing.ledger import Ledger
 from node.printing.spool import Fact, JobState, facts_of
 from node.storage.store import NodeStore
+from sepe.attach import KINDS
 from sepe.errors import InvalidInputError, SepeError, TransientError
 from sepe.nik import Nik
 from sepe.recording import Recording, parse_line, parse_recording
@@ -58,7 +62,11 @@ class _Parsed:
     line: int
     recording: Recording
     warnings: tuple[str, ...]
-    photo_sha256: bytes
+    files: tuple[Taken, ...]
+
+    @property
+    def attached(self) -> dict[str, bytes]:
+        return {file.kind: file.sha256 for file in self.files}
 
 
 class Desk:
@@ -97,14 +105,20 @@ class Desk:
                     answers.update(self._commit(parsed, now_ms, today))
             except SepeError as exc:
                 answers.update({one.line: _not_stored(one, exc) for one in parsed})
+            if any(one.files for one in parsed):
+                # What cannot be sealed now, for want of a key or of disk, is sealed by the running node.
+                with suppress(SepeError):
+                    seal_waiting(self._store, limit=len(parsed))
         return [answers[line.number] for line in lines]
 
     def _parse(self, line: InputLine, today: date) -> _Parsed:
         recording, warnings = parse_recording(parse_line(line.data), today=today, regions=self._regions)
-        photo = b""
-        if recording.photo:
-            photo = take_photo(self._photo_base / recording.photo, self._store.folder)
-        return _Parsed(line.number, recording, warnings, photo)
+        files = tuple(
+            take_file(self._photo_base / path, self._store.folder, kind)
+            for kind in KINDS
+            if (path := getattr(recording, kind))
+        )
+        return _Parsed(line.number, recording, warnings, files)
 
     def _commit(self, parsed: list[_Parsed], now_ms: int, today: date) -> Iterable[tuple[int, LineResult]]:
         residents = _Residents(self._store)
@@ -115,7 +129,7 @@ class Desk:
             known, wanted = residents.of(nik)
             try:
                 planned = plan(
-                    one.recording, known, wanted, photo_sha256=one.photo_sha256, now_ms=now_ms, today=today,
+                    one.recording, known, wanted, attached=one.attached, now_ms=now_ms, today=today,
                     first_day=None if known is None else day_of(known.first_ms, self._store.node),
                 )  # fmt: skip
             except InvalidInputError as exc:
@@ -126,6 +140,10 @@ class Desk:
             residents.put(nik, planned)
             accepted.append((one, planned))
         events = self._store.append([planned.draft for _, planned in accepted], now_ms)
+        shelf = Shelf(self._store)
+        for one, _ in accepted:
+            for file in one.files:
+                shelf.add(file.sha256, file.kind, file.size, now_ms)
         residents.save()
         jobs = [
             (residents.held_back(planned.job), event.seq)

@@ -115,7 +115,28 @@ CREATE TABLE blank (
 CREATE INDEX blank_at_hand ON blank (product, serial) WHERE state = 'at_hand';
 """
 
-STEPS = [VERSION_1]
+ATTACHMENTS = """
+-- What follows the events: node/attach/shelf.py. sha256, bytes: of the plain file. key_id: of the hub's sealing key.
+-- has_plain: the plain file is still here. sealed_bytes is 0 while there is no sealed file.
+CREATE TABLE attachment (
+    sha256 BLOB PRIMARY KEY,
+    kind TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    recorded_ms INTEGER NOT NULL,
+    state TEXT NOT NULL DEFAULT 'plain',
+    has_plain INTEGER NOT NULL DEFAULT 1,
+    sealed_sha256 BLOB NOT NULL DEFAULT x'',
+    sealed_bytes INTEGER NOT NULL DEFAULT 0,
+    key_id BLOB NOT NULL DEFAULT x'',
+    acked_bytes INTEGER NOT NULL DEFAULT 0,
+    sent_ms INTEGER NOT NULL DEFAULT 0,
+    reason TEXT NOT NULL DEFAULT ''
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attachment_waiting ON attachment (state, recorded_ms) WHERE state IN ('plain', 'sealed');
+CREATE INDEX attachment_plain ON attachment (recorded_ms) WHERE has_plain;
+"""
+
+STEPS = [VERSION_1, ATTACHMENTS]
 
 # What makes a query use the index job_open: the planner must find the index's own words in it.
 JOB_IS_OPEN = "state NOT IN ('printed', 'handed_over', 'spoiled', 'void')"

@@ -20,9 +20,7 @@ TODAY = date(2024, 11, 23)
 
 def planned(known: Known | None = None, wanted: tuple[Wanted, ...] = (), **fields: Any) -> Planned:
     recording, _ = parse_recording(line(**fields), today=TODAY, regions=None)
-    return plan(
-        recording, known, wanted, photo_sha256=b"", now_ms=NOW_MS, today=TODAY, first_day=date(2024, 11, 1)
-    )
+    return plan(recording, known, wanted, attached={}, now_ms=NOW_MS, today=TODAY, first_day=date(2024, 11, 1))
 
 
 def test_a_first_recording_asks_for_the_first_issue() -> None:
@@ -40,7 +38,7 @@ def test_every_field_that_can_be_given_reaches_the_event() -> None:
     body = event_pb2.Recorded.FromString(planned(product="kk", **given).draft.body)
     assert {name: getattr(body, name) for name in given} == given
     unset = {field.name for field in body.DESCRIPTOR.fields} - {field.name for field, _ in body.ListFields()}
-    assert unset == {"photo_sha256", "extra"}
+    assert unset == {"photo_sha256", "signature_sha256", "biometric_sha256", "extra"}
     assert body.product == "kk"
 
 

@@ -189,6 +189,8 @@ class Recorded(_message.Message):
     ISSUE_FIELD_NUMBER: _builtins.int
     PHOTO_SHA256_FIELD_NUMBER: _builtins.int
     EXTRA_FIELD_NUMBER: _builtins.int
+    SIGNATURE_SHA256_FIELD_NUMBER: _builtins.int
+    BIOMETRIC_SHA256_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     birth_date: _builtins.str
     sex: _builtins.str
@@ -214,6 +216,11 @@ class Recorded(_message.Message):
     """Which issue of the product this asks for, from 1; 0 when nothing is to be printed."""
     photo_sha256: _builtins.bytes
     """SHA-256 of the photo, empty without one."""
+    signature_sha256: _builtins.bytes
+    """SHA-256 of the signature's picture and of the biometric template, empty without one. Like the photo they travel
+    beside the events, see sepe.rpc.v1.Attachments.
+    """
+    biometric_sha256: _builtins.bytes
     @_builtins.property
     def extra(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Fields this version does not know, as they were given."""
@@ -245,10 +252,12 @@ class Recorded(_message.Message):
         issue: _builtins.int = ...,
         photo_sha256: _builtins.bytes = ...,
         extra: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        signature_sha256: _builtins.bytes = ...,
+        biometric_sha256: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "birth_date", b"birth_date", "birth_place", b"birth_place", "blood_type", b"blood_type", "citizenship", b"citizenship", "education", b"education", "extra", b"extra", "father_name", b"father_name", "issue", b"issue", "kelurahan", b"kelurahan", "kk", b"kk", "marital_status", b"marital_status", "mother_name", b"mother_name", "name", b"name", "occupation", b"occupation", "operator", b"operator", "phone", b"phone", "photo_sha256", b"photo_sha256", "product", b"product", "reason", b"reason", "religion", b"religion", "rt", b"rt", "rw", b"rw", "sex", b"sex"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "biometric_sha256", b"biometric_sha256", "birth_date", b"birth_date", "birth_place", b"birth_place", "blood_type", b"blood_type", "citizenship", b"citizenship", "education", b"education", "extra", b"extra", "father_name", b"father_name", "issue", b"issue", "kelurahan", b"kelurahan", "kk", b"kk", "marital_status", b"marital_status", "mother_name", b"mother_name", "name", b"name", "occupation", b"occupation", "operator", b"operator", "phone", b"phone", "photo_sha256", b"photo_sha256", "product", b"product", "reason", b"reason", "religion", b"religion", "rt", b"rt", "rw", b"rw", "sex", b"sex", "signature_sha256", b"signature_sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
