@@ -23,7 +23,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+from hub.broker_access import BrokerAccess
 from sepe.errors import SepeError
 from sepe_io.channel import MESSAGE_BYTES_MAX, AddressBusyError, join_address
 from sepe_io.logs import logger
@@ -82,20 +84,28 @@ class Broker:
 
     Attributes:
         restarts: how often it was started again since `start`.
+        access: certificate and users; ``None`` for a plain server that is open to all on this machine.
     """
 
     directory: Path
     host: str
     port: int
     restarts: int = 0
+    access: BrokerAccess | None = None
     _name: str = ""
     _program: Path = field(default_factory=Path)
     _child: asyncio.subprocess.Process | None = None
     _keeper: asyncio.Task[None] | None = None
+    _is_up: bool = False
+    _is_outdated: bool = False
+
+    @property
+    def scheme(self) -> str:
+        return "nats" if self.access is None else "tls"
 
     @property
     def url(self) -> str:
-        return f"nats://{join_address(_reachable(self.host), self.port)}"
+        return f"{self.scheme}://{join_address(_reachable(self.host), self.port)}"
 
     @property
     def pid(self) -> int | None:
@@ -125,6 +135,13 @@ class Broker:
             raise SepeError(f"nats-server does not start; the end of its log: {self._log_end()}")
         self._keeper = asyncio.create_task(self._keep(), name="broker")
 
+    def admit(self, access: BrokerAccess) -> None:
+        """Another certificate or other users. Connections of those that stay are not touched."""
+        self.access = access
+        self._write_config()
+        self._is_outdated = True
+        self._reload()
+
     async def stop(self) -> None:
         """End the server."""
         if self._keeper is not None:
@@ -136,6 +153,7 @@ class Broker:
         failed_starts = 0
         while True:
             await self._until_dead()
+            self._is_up = False
             _log.warning("broker.died", code=self._child.returncode if self._child else None)
             self.restarts += 1
             backoff_s = min(BACKOFF_S_MIN * 2**failed_starts, BACKOFF_S_MAX)
@@ -179,6 +197,8 @@ class Broker:
         try:
             while asyncio.get_running_loop().time() < deadline and self._child.returncode is None:
                 if await self._greeted_name(1.0) == self._name:
+                    self._is_up = True
+                    self._reload()
                     return True
                 await asyncio.sleep(0.02)
         except BaseException:
@@ -187,6 +207,17 @@ class Broker:
         await end_child(self._child)
         _log.warning("broker.start_failed", log=self._log_end())
         return False
+
+    def _reload(self) -> None:
+        """Make the server read its configuration again; not while it starts, when the signal would end it."""
+        if not (self._is_up and self._is_outdated and self._child is not None):
+            return
+        self._is_outdated = False
+        with suppress(ProcessLookupError):
+            if sys.platform == "win32":
+                self._child.kill()  # There is no such signal there; the keeper starts it anew.
+            else:
+                self._child.send_signal(signal.SIGHUP)
 
     async def _greeted_name(self, timeout_s: float) -> str:
         """The server's name from the INFO line it greets with; "" when it is silent or JetStream is not ready."""
@@ -228,7 +259,7 @@ class Broker:
 
     def _write_config(self) -> None:
         # JSON is a subset of the server's configuration language, and quotes Windows paths rightly.
-        config = {
+        config: dict[str, Any] = {
             "server_name": self._name,
             "host": self.host,
             "port": self.port,
@@ -246,7 +277,11 @@ class Broker:
                 "sync_interval": "10s",
             },
         }
-        self._config.write_text(json.dumps(config, indent=1), encoding="utf-8")
+        if self.access is not None:
+            config |= self.access.config()
+        part = self._config.with_suffix(".part")
+        part.write_text(json.dumps(config, indent=1), encoding="utf-8")
+        part.replace(self._config)
 
     def _set_store_aside(self) -> None:
         for number in range(1, BROKEN_STORES_MAX + 1):

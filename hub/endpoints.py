@@ -17,18 +17,23 @@ FILE = "endpoints.json"
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Addresses of a hub: ``HOST:PORT`` for gRPC, URLs for NATS and HTTP; ``""`` for none."""
+    """Addresses of a hub: ``HOST:PORT`` for gRPC, URLs for NATS and HTTP; ``""`` for none.
+
+    ``tls``: gRPC and the embedded NATS speak TLS.
+    """
 
     grpc: str = ""
     nats: str = ""
     http: str = ""
+    tls: bool = False
 
 
 def read(directory: Path) -> Endpoints:
     """The endpoints of the hub that runs, or ran last, in ``directory``; empty when none ever did."""
     try:
         found = json.loads((directory / FILE).read_text(encoding="utf-8"))
-        return Endpoints(*(str(found.get(name, "")) for name in ("grpc", "nats", "http")))
+        grpc, nats, http = (str(found.get(name, "")) for name in ("grpc", "nats", "http"))
+        return Endpoints(grpc, nats, http, tls=found.get("tls") is True)
     except (OSError, ValueError, AttributeError):
         return Endpoints()
 

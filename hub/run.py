@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from hub import endpoints
 from hub.broker import Broker
 from hub.endpoints import Endpoints
+from hub.gate import Gate
 from hub.http import Condition, Overview, application
 from hub.ingest.greetings import Greetings
 from hub.ingest.grpc import GrpcIngest
@@ -32,9 +33,10 @@ from hub.ingest.writer import WriterThread, shown
 from hub.merge.store import HubStore
 from hub.metrics import Metrics
 from hub.read import status
+from hub.tls import HubTls, open_tls, public_url
 from sepe.errors import InvalidInputError, SepeError, TransientError
 from sepe.ids import PARTITIONS
-from sepe_io.channel import join_address
+from sepe_io.channel import NatsIdentity, join_address, server_credentials
 from sepe_io.logs import logger
 from sepe_io.process import stop_requests
 from sepe_io.tasks import end_tasks
@@ -69,6 +71,7 @@ class HubOptions:
         nats: ``embedded``, or the URL of an outside NATS.
         advertise: host under which offices reach this hub; ``""`` is the host of ``grpc``.
         partitions: which partitions this process takes from NATS.
+        tls: ``auto``, ``on`` or ``off``; see `hub.tls.wants_tls`, also for ``insecure_lab``.
     """
 
     directory: Path
@@ -78,6 +81,8 @@ class HubOptions:
     http: tuple[str, int] | None = None
     advertise: str = ""
     partitions: Sequence[int] = range(PARTITIONS)
+    tls: str = "auto"
+    insecure_lab: bool = False
 
 
 OnReady = Callable[[Endpoints], None]
@@ -87,7 +92,7 @@ async def run_hub(options: HubOptions, on_ready: OnReady) -> None:
     """Run until somebody asks this process to end; ``on_ready`` is called once, when offices may come.
 
     Raises:
-        InvalidInputError: there is no hub in the directory.
+        InvalidInputError: there is no hub in the directory, or plain lines beyond this machine were asked for.
         AlreadyRunningError: another `run_hub` works there.
         AddressBusyError: another program has one of the ports.
     """
@@ -160,10 +165,18 @@ class _Parts:
         return parts
 
     def add_nats(self, url: str, partitions: Sequence[int], *, name: str) -> NatsIngest:
-        self.nats = NatsIngest(url, self.merger, self.greetings, self.metrics, partitions=partitions, name=name)
+        self.nats = NatsIngest(
+            url, self.merger, self.greetings, self.metrics, partitions=partitions, name=name,
+            identity=_identity(self.store, url),
+        )  # fmt: skip
         self.merger.announce = self.nats.announce
         self._spawn("nats", self.nats.run())
         return self.nats
+
+    def add_gate(self, tls: HubTls, broker: Broker | None) -> Gate:
+        gate = Gate(self.store, tls, broker)
+        self._spawn("gate", gate.run())
+        return gate
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self.tasks.append(asyncio.create_task(work, name=name))
@@ -186,6 +199,10 @@ async def _assemble(options: HubOptions, store: HubStore, stack: AsyncExitStack)
     grpc_host, grpc_wanted = options.grpc or _address_of(remembered.grpc) or GRPC_DEFAULT
     http_host, http_wanted = options.http or _address_of(remembered.http) or HTTP_DEFAULT
     advertised = options.advertise or _advertised(grpc_host)
+    tls = open_tls(
+        options.directory, options.tls, host=grpc_host, advertised=advertised, nats=options.nats,
+        insecure_lab=options.insecure_lab, was_on=remembered.tls, now_ms=time.time_ns() // 1_000_000,
+    )  # fmt: skip
 
     nats_url = options.nats
     broker: Broker | None = None
@@ -198,12 +215,19 @@ async def _assemble(options: HubOptions, store: HubStore, stack: AsyncExitStack)
             broker.port = endpoints.choose_port(grpc_host, options.nats_port, remembered.nats)
         # Registered first, so that a start that is cut short leaves no server behind.
         stack.push_async_callback(broker.stop)
+        if tls is not None:
+            broker.access = Gate(store, tls, broker).access()
         await broker.start()
         nats_url = broker.url
 
     parts = _Parts.around(store, stack)
-    nats_for_offices = f"nats://{join_address(advertised, broker.port)}" if broker else nats_url
-    grpc = GrpcIngest(store, parts.writer, parts.merger, parts.greetings, nats_url=nats_for_offices)
+    gate = None if tls is None else parts.add_gate(tls, broker)
+    grpc = GrpcIngest(
+        store, parts.writer, parts.merger, parts.greetings,
+        nats_url=f"{broker.scheme}://{join_address(advertised, broker.port)}" if broker else public_url(nats_url),
+        credentials=None if tls is None else server_credentials(tls.pair),
+        on_change=(lambda: None) if gate is None else gate.look,
+    )  # fmt: skip
     stack.push_async_callback(grpc.stop)
     grpc_port = await grpc.start(grpc_host, endpoints.choose_port(grpc_host, grpc_wanted, remembered.grpc))
     nats = parts.add_nats(nats_url, options.partitions, name="sepe-hub")
@@ -219,9 +243,17 @@ async def _assemble(options: HubOptions, store: HubStore, stack: AsyncExitStack)
     stack.push_async_callback(http.stop)
     http_port = await http.start(http_host, endpoints.choose_port(http_host, http_wanted, remembered.http))
     parts.endpoints = Endpoints(
-        grpc=join_address(grpc_host, grpc_port), nats=nats_url, http=f"http://{join_address(http_host, http_port)}"
-    )
+        grpc=join_address(grpc_host, grpc_port), nats=nats_url,
+        http=f"http://{join_address(http_host, http_port)}", tls=tls is not None,
+    )  # fmt: skip
     return parts
+
+
+def _identity(store: HubStore, url: str) -> NatsIdentity | None:
+    """How the hub proves itself to a NATS with TLS: by its own key."""
+    if not url.startswith("tls://"):
+        return None
+    return NatsIdentity(HubTls(store.directory).ca_pem, store.signer, "_INBOX")
 
 
 def _take(lock: FileLock, directory: Path) -> None:

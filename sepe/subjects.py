@@ -37,3 +37,8 @@ def hello(node: str) -> str:
 def down(kecamatan_code: str) -> str:
     """Changes for an office."""
     return f"sepe.down.{kecamatan_code}"
+
+
+def inbox(node: str) -> str:
+    """The prefix of the subjects that answers to a node go to."""
+    return f"sepe.inbox.{node}"

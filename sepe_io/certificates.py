@@ -13,6 +13,7 @@ earlier; an office whose clock runs months ahead still finds it good.
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import ipaddress
 import ssl
@@ -134,6 +135,30 @@ def to_pem(certificate_der: bytes) -> bytes:
         SepeError: it is no certificate.
     """
     return _read(certificate_der).public_bytes(serialization.Encoding.PEM)
+
+
+def with_authority(token: str, ca_pem: bytes) -> str:
+    """A one-time token together with the certificate by which its bearer will know the hub."""
+    return f"{token}.{base64.urlsafe_b64encode(to_der(ca_pem)).rstrip(b'=').decode('ascii')}"
+
+
+def split_token(text: str) -> tuple[str, bytes]:
+    """The inverse of `with_authority`; no certificate (``b""``) for the token of a plain hub.
+
+    Raises:
+        InvalidInputError: what follows the secret is no whole certificate.
+    """
+    secret, dot, encoded = "".join(text.split()).partition(".")
+    if not dot:
+        return secret, b""
+    try:
+        der = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        return secret, to_pem(der)
+    except (ValueError, SepeError) as exc:
+        raise InvalidInputError(
+            "the token is not whole", field="--token", value=f"{len(text)} characters",
+            hint="Copy it in one piece, or ask the centre for another.",
+        ) from exc  # fmt: skip
 
 
 def client_context(ca_pem: bytes, *, by_our_clock: bool = True) -> ssl.SSLContext:

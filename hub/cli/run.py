@@ -52,10 +52,18 @@ def register(app: typer.Typer) -> None:
             str, typer.Option(metavar="HOST", help="Under which name offices reach this machine's NATS.")
         ] = "",
         partitions: Annotated[str, typer.Option(metavar="N-M", help=_PARTITIONS_HELP)] = _ALL,
+        tls: Annotated[
+            str,
+            typer.Option(metavar="auto|on|off", help="TLS for gRPC and NATS; auto: always beyond this machine."),
+        ] = "auto",
+        insecure_lab: Annotated[
+            bool, typer.Option("--insecure-lab", help="Plain lines beyond this machine. Never with people's data.")
+        ] = False,
     ) -> None:  # fmt: skip
         """Run the hub until SIGTERM or Ctrl-C. Prints one JSON line when it is ready; logs go to stderr."""
         _check_database(db)
         _check_nats(nats, allow_embedded=True)
+        _check_tls(tls)
         # Server libraries load only now: the other commands start without them.
         from hub.run import HubOptions, run_hub
         from sepe_io.channel import split_address
@@ -69,6 +77,8 @@ def register(app: typer.Typer) -> None:
             http=split_address(http, field="--http") if http else None,
             advertise=advertise,
             partitions=_partitions_of(partitions),
+            tls=tls,
+            insecure_lab=insecure_lab,
         )
         set_up()
         asyncio.run(run_hub(options, _print_ready))
@@ -92,7 +102,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _print_ready(found: Endpoints) -> None:
-    parts = {"grpc": found.grpc, "nats": found.nats, "http": found.http}
+    parts = {"grpc": found.grpc, "nats": found.nats, "http": found.http, "tls": found.tls}
     print(json.dumps({"ready": True} | {name: value for name, value in parts.items() if value}), flush=True)
 
 
@@ -113,6 +123,11 @@ def _check_nats(url: str, *, allow_embedded: bool) -> None:
     if not url or (allow_embedded and url == "embedded") or url.startswith(("nats://", "tls://")):
         return
     raise InvalidInputError("an outside NATS is nats://HOST:PORT", field="--nats", value=url)
+
+
+def _check_tls(mode: str) -> None:
+    if mode not in ("auto", "on", "off"):
+        raise InvalidInputError("one of auto, on, off", field="--tls", value=mode)
 
 
 def _partitions_of(text: str) -> list[int]:

@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
+from hub import endpoints
 from hub.cli.common import AsJson, Directory, emit, now_ms, opened, say
+from hub.endpoints import Endpoints
 from hub.merge import registry
 from hub.merge.store import HubStore
 from hub.read.person import at_ms
+from hub.tls import HubTls
 from sepe.errors import InvalidInputError
 from sepe.ids import check_node
+from sepe_io.certificates import with_authority
 from sepe_io.sqlite import transaction
 
 HOUR_MS = 3_600_000
@@ -24,16 +28,26 @@ def register(app: typer.Typer) -> None:
     app.command()(init)
     app.command()(enrol)
     app.command()(revoke)
+    app.command()(certificate)
     keys = typer.Typer(no_args_is_help=True, help="Public keys of nodes, for a second hub.")
     keys.command("export")(keys_export)
     keys.command("import")(keys_import)
     app.add_typer(keys, name="keys")
 
 
-def init(directory: Directory, as_json: AsJson = False) -> None:
-    """Make a new hub in DIR."""
+Names = Annotated[
+    list[str] | None,
+    typer.Option("--name", metavar="HOST", help="A host name or IP address of this hub; may be given again."),
+]
+
+
+def init(directory: Directory, name: Names = None, as_json: AsJson = False) -> None:
+    """Make a new hub in DIR, with its own certificates. With --name its lines speak TLS from the first run on."""
     with HubStore.create(directory, now_ms=now_ms()) as store:
         key_id = store.key_id.hex()
+    HubTls(directory).ensure(name or (), now_ms=now_ms())
+    if name:
+        endpoints.write(directory, Endpoints(tls=True))
     if as_json:
         emit({"directory": str(directory), "key_id": key_id})
     else:
@@ -46,14 +60,51 @@ def enrol(
     valid_hours: Annotated[int, typer.Option(min=1, max=VALID_HOURS_MAX, help="How long it may be used.")] = 168,
     as_json: AsJson = False,
 ) -> None:
-    """Print a one-time token that lets a new node in."""
+    """Print a one-time token that lets a new node in.
+
+    When the hub speaks TLS, the token carries the hub's certificate, so it is long: hand it over in one piece.
+    """
     now = now_ms()
+    is_secured = endpoints.read(directory).tls
     with opened(directory) as store:
         token = store.enrol_token(node, now_ms=now, valid_ms=valid_hours * HOUR_MS)
+    if is_secured:
+        tls = HubTls(directory)
+        tls.ensure(now_ms=now)
+        token = with_authority(token, tls.ca_pem)
     if as_json:
-        emit({"node": node, "token": token, "expires": at_ms(now + valid_hours * HOUR_MS)})
+        emit({"node": node, "token": token, "expires": at_ms(now + valid_hours * HOUR_MS), "tls": is_secured})
     else:
         print(token)
+
+
+def certificate(
+    directory: Directory,
+    name: Names = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Key and certificate for another server, as a NATS."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Renew the hub's certificate, with further names; a running hub takes it up within seconds.
+
+    Offices need nothing: they trust whatever this hub's authority signed.
+    """
+    with opened(directory):
+        tls = HubTls(directory)
+    if not tls.is_made:
+        tls.ensure(name or (), now_ms=now_ms())
+    if out is not None:
+        tls.issue_to(out, name or (), now_ms=now_ms())
+        document = {"file": str(out), "names": name or []}
+    else:
+        tls.renew(name or (), now_ms=now_ms())
+        document = {"names": tls.names(), "until": at_ms(tls.until_ms())}
+    if as_json:
+        emit(document)
+    else:
+        print(", ".join(f"{key}: {value}" for key, value in document.items()))
 
 
 def revoke(

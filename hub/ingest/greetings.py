@@ -41,8 +41,19 @@ class Greetings:
         self._metrics = metrics
         self._waiting = 0
 
-    async def answer(self, signed: sync_pb2.SignedHello, *, via: str) -> sync_pb2.Ack:
-        """The ack to a greeting; LATER when the hub cannot say now."""
+    async def answer(self, signed: sync_pb2.SignedHello, *, via: str, sender: str | None = None) -> sync_pb2.Ack:
+        """The ack to a greeting; LATER when the hub cannot say now.
+
+        Args:
+            sender: the node that the transport vouches for; a greeting in another's name is refused.
+        """
+        if sender is not None and (named := _named(signed)) is not None and named.node != sender:
+            _log.warning("greeting.refused", reason="wrong_sender", sender=sender)
+            refusal = sync_pb2.Ack(
+                node=named.node, epoch=named.epoch, verdict=sync_pb2.VERDICT_REFUSED, reason="wrong_sender",
+                hub_ms=time.time_ns() // 1_000_000,
+            )  # fmt: skip
+            return self._counted(refusal, via)
         if self._waiting >= WAITING_MAX:
             return self._counted(_later(signed), via)
         self._waiting += 1
@@ -70,9 +81,14 @@ def _later(signed: sync_pb2.SignedHello) -> sync_pb2.Ack:
         retry_after_ms=random.randint(*RETRY_AFTER_MS),
         hub_ms=time.time_ns() // 1_000_000,
     )
-    try:
-        hello = sync_pb2.Hello.FromString(signed.hello)
-    except (DecodeError, UnicodeDecodeError):
-        return ack
-    ack.node, ack.epoch = hello.node, hello.epoch
+    if (hello := _named(signed)) is not None:
+        ack.node, ack.epoch = hello.node, hello.epoch
     return ack
+
+
+def _named(signed: sync_pb2.SignedHello) -> sync_pb2.Hello | None:
+    """What the greeting says, unproven; ``None`` when it cannot be read."""
+    try:
+        return sync_pb2.Hello.FromString(signed.hello)
+    except (DecodeError, UnicodeDecodeError):
+        return None

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import grpc
 import grpc.aio
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -42,6 +42,9 @@ from sepe_io.tasks import end_tasks
 
 CLAIM_PREFIX = b"sepe-claim-1\0"
 ENROL_PREFIX = b"sepe-enrol-1\0"
+ROTATE_PREFIX = b"sepe-rotate-1\0"
+# A Push call that carries the node's greeting here is that node's: a frame of another is refused.
+HELLO_METADATA = "sepe-hello-bin"
 # A claim is signed and used at once; the rest is for clocks.
 CLAIM_AGE_MS_MAX = 5 * 60_000
 STOP_GRACE_S = 1.0
@@ -60,14 +63,22 @@ _log = logger("hub.grpc")
 class RpcStore(Protocol):
     """What the services need of the hub's storage; `hub.merge.store.HubStore` is one."""
 
-    def public_key_of(self, node: str, key_id: bytes) -> bytes:
-        """Raises PeerProtocolError: ``unknown_node``, ``unknown_key``, ``revoked``."""
+    def public_key_of(
+        self, node: str, key_id: bytes, *, now_ms: int | None = None, even_revoked: bool = False
+    ) -> bytes:
+        """Raises PeerProtocolError: ``unknown_node``, ``unknown_key``, ``revoked``, ``retired_key``."""
+
+    def keys_of(self, node: str) -> list[bytes]:
+        """Every public key that the node ever had."""
 
     def frames_of(self, node: str, epoch: bytes | None, after_seq: int) -> Iterator[bytes]:
         """A node's frames; any thread may read them."""
 
     def redeem(self, node: str, token: str, public_key: bytes, *, now_ms: int) -> tuple[bool, str]:
         """(accepted, reason)."""
+
+    def rotate(self, node: str, old_key_id: bytes, new_key: bytes, *, now_ms: int) -> tuple[bool, str, int]:
+        """(accepted, reason, until when the old key signs)."""
 
     def claim_right(
         self, nik: int, product: str, issue: int, node: str, *, now_ms: int
@@ -87,12 +98,14 @@ class _Stream:
     answers: asyncio.Queue[wire.Ack | None] = field(default_factory=asyncio.Queue)
     unanswered: int = 0
     read_all: bool = False
+    # Who opened the stream, when it said so and proved it.
+    opener: str | None = None
     # The hub's last word on this stream, once a frame's signature was found good: a stream is one office's.
     last: wire.Ack | None = None
 
     @property
     def sender(self) -> str | None:
-        return None if self.last is None else self.last.node
+        return self.opener or (None if self.last is None else self.last.node)
 
     def answer(self, ack: wire.Ack) -> None:
         self.unanswered -= 1
@@ -137,7 +150,7 @@ class SyncService(sync_pb2_grpc.SyncServicer):
         self, request_iterator: AsyncIterator[sync_pb2.PushRequest], context: Any
     ) -> AsyncIterator[sync_pb2.PushResponse]:
         self._streams += 1
-        stream, lane = _Stream(), f"grpc-{self._streams}"
+        stream, lane = _Stream(opener=await self._opener(context)), f"grpc-{self._streams}"
         reader = asyncio.create_task(self._read(request_iterator, stream, lane))
         try:
             while (ack := await stream.answers.get()) is not None:
@@ -147,7 +160,7 @@ class SyncService(sync_pb2_grpc.SyncServicer):
 
     async def Pull(self, request: sync_pb2.PullRequest, context: Any) -> AsyncIterator[sync_pb2.PullResponse]:
         try:
-            hello = await self._writer.call(open_hello, request.hello, self._store.public_key_of)
+            hello = await self._writer.call(open_hello, request.hello, self._key_now)
         except PeerProtocolError as exc:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, exc.reason)
         except TransientError as exc:
@@ -161,6 +174,27 @@ class SyncService(sync_pb2_grpc.SyncServicer):
             close = getattr(frames, "close", None)
             if close is not None:
                 await asyncio.to_thread(close)
+
+    def _key_now(self, node: str, key_id: bytes) -> bytes:
+        return self._store.public_key_of(node, key_id, now_ms=_now_ms())
+
+    async def _opener(self, context: Any) -> str | None:
+        """The node whose greeting the call carries; also one that was shut out: its frames are kept as its own.
+
+        ``None`` for a call that proves nothing: each frame still stands or falls by its own signature.
+        """
+
+        def ever_known(node: str, key_id: bytes) -> bytes:
+            return self._store.public_key_of(node, key_id, even_revoked=True)
+
+        for name, value in context.invocation_metadata() or ():
+            if name == HELLO_METADATA and isinstance(value, bytes):
+                try:
+                    signed = wire.SignedHello.FromString(value)
+                    return (await self._writer.call(open_hello, signed, ever_known)).node
+                except (DecodeError, PeerProtocolError, TransientError):
+                    return None
+        return None
 
     async def _read(self, requests: AsyncIterator[sync_pb2.PushRequest], stream: _Stream, lane: str) -> None:
         try:
@@ -220,7 +254,7 @@ class RightsService(rights_pb2_grpc.RightsServicer):
         """Raises PeerProtocolError unless the node asked this just now, within the bounds of what can be asked."""
         if request.node == HUB_NODE:
             raise PeerProtocolError("unknown_node")
-        public_key = self._store.public_key_of(request.node, request.key_id)
+        public_key = self._store.public_key_of(request.node, request.key_id, now_ms=now_ms)
         if not verify(public_key, request.signature, CLAIM_PREFIX + signed_part(request)):
             raise PeerProtocolError("bad_signature")
         if abs(request.clock_ms - now_ms) > CLAIM_AGE_MS_MAX:
@@ -234,10 +268,13 @@ class RightsService(rights_pb2_grpc.RightsServicer):
 class EnrolmentService(enrolment_pb2_grpc.EnrolmentServicer):
     """A token and the proof of a key, for a place in the registry."""
 
-    def __init__(self, store: RpcStore, writer: WriterThread, nats_url: str) -> None:
+    def __init__(
+        self, store: RpcStore, writer: WriterThread, nats_url: str, on_change: Callable[[], None]
+    ) -> None:
         self._store = store
         self._writer = writer
         self._nats_url = nats_url
+        self._on_change = on_change
 
     async def Enrol(self, request: enrolment_pb2.EnrolRequest, context: Any) -> enrolment_pb2.EnrolResponse:
         proof = ENROL_PREFIX + request.token.encode()
@@ -248,28 +285,73 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServicer):
             accepted, reason = await self._writer.call(
                 self._store.redeem, node, request.token, request.public_key, now_ms=_now_ms()
             )
+            earlier = await self._writer.call(self._store.keys_of, node) if accepted else []
         except InvalidInputError:
             return enrolment_pb2.EnrolResponse(reason="wrong_node")
         except TransientError as exc:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(exc))
         _log.info("node.enrolled" if accepted else "enrolment.refused", node=node, reason=reason)
-        return enrolment_pb2.EnrolResponse(
-            accepted=accepted, reason=reason, nats_url=self._nats_url if accepted else ""
-        )
+        if not accepted:
+            return enrolment_pb2.EnrolResponse(reason=reason)
+        self._on_change()
+        return enrolment_pb2.EnrolResponse(accepted=True, nats_url=self._nats_url, earlier_public_keys=earlier)
+
+    async def Rotate(self, request: enrolment_pb2.RotateRequest, context: Any) -> enrolment_pb2.RotateResponse:
+        try:
+            accepted, reason, until_ms = await self._writer.call(self._rotate, request)
+        except PeerProtocolError as exc:
+            return enrolment_pb2.RotateResponse(reason=exc.reason)
+        except TransientError as exc:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(exc))
+        _log.info("key.rotated" if accepted else "rotation.refused", node=request.node[:20], reason=reason)
+        if accepted:
+            self._on_change()
+        return enrolment_pb2.RotateResponse(accepted=accepted, reason=reason, old_valid_until_ms=until_ms)
+
+    def _rotate(self, request: enrolment_pb2.RotateRequest) -> tuple[bool, str, int]:
+        """Raises PeerProtocolError: one of the two keys is not the sender's."""
+        now_ms = _now_ms()
+        if request.node == HUB_NODE:
+            raise PeerProtocolError("unknown_node")
+        old_key = self._store.public_key_of(request.node, request.old_key_id, now_ms=now_ms)
+        said = ROTATE_PREFIX + rotation_signed_part(request)
+        if not (
+            verify(old_key, request.old_signature, said)
+            and verify(request.new_public_key, request.new_signature, said)
+        ):
+            raise PeerProtocolError("bad_proof")
+        return self._store.rotate(request.node, request.old_key_id, request.new_public_key, now_ms=now_ms)
 
 
 class GrpcIngest:
-    """The server with all services; `start` makes it serve, `stop` ends it within `STOP_GRACE_S`."""
+    """The server with all services; `start` makes it serve, `stop` ends it within `STOP_GRACE_S`.
+
+    Args:
+        nats_url: where offices find NATS.
+        credentials: for TLS; without them the server is plain.
+        on_change: called when a node's keys changed.
+    """
 
     def __init__(
-        self, store: RpcStore, writer: WriterThread, merger: Merger, greetings: Greetings, *, nats_url: str
+        self,
+        store: RpcStore,
+        writer: WriterThread,
+        merger: Merger,
+        greetings: Greetings,
+        *,
+        nats_url: str,
+        credentials: grpc.ServerCredentials | None = None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._server = grpc_server()
+        self._credentials = credentials
         self._health = health.aio.HealthServicer()
         self.port = 0
         sync_pb2_grpc.add_SyncServicer_to_server(SyncService(store, writer, merger, greetings), self._server)
         rights_pb2_grpc.add_RightsServicer_to_server(RightsService(store, writer), self._server)
-        enrolment_pb2_grpc.add_EnrolmentServicer_to_server(EnrolmentService(store, writer, nats_url), self._server)
+        enrolment_pb2_grpc.add_EnrolmentServicer_to_server(
+            EnrolmentService(store, writer, nats_url, on_change), self._server
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
@@ -280,7 +362,7 @@ class GrpcIngest:
         Raises:
             AddressBusyError: another program has it.
         """
-        self.port = listen(self._server, host, port)
+        self.port = listen(self._server, host, port, self._credentials)
         await self._server.start()
         for name in ("", *SERVICES):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -297,6 +379,15 @@ def signed_part(request: Message) -> bytes:
     copy = type(request)()
     copy.CopyFrom(request)
     copy.ClearField("signature")
+    return copy.SerializeToString(deterministic=True)
+
+
+def rotation_signed_part(request: enrolment_pb2.RotateRequest) -> bytes:
+    """What both keys of a rotation sign: the message without the signatures."""
+    copy = enrolment_pb2.RotateRequest()
+    copy.CopyFrom(request)
+    copy.ClearField("old_signature")
+    copy.ClearField("new_signature")
     return copy.SerializeToString(deterministic=True)
 
 

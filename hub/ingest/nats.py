@@ -35,7 +35,7 @@ from sepe import subjects
 from sepe.errors import TransientError
 from sepe.ids import PARTITIONS
 from sepe.wire.v1 import sync_pb2
-from sepe_io.channel import close_nats, connect_nats
+from sepe_io.channel import NatsIdentity, close_nats, connect_nats
 from sepe_io.logs import logger
 from sepe_io.tasks import end_tasks
 
@@ -106,8 +106,10 @@ class NatsIngest:
         *,
         partitions: Iterable[int] = range(PARTITIONS),
         name: str = "sepe-hub",
+        identity: NatsIdentity | None = None,
     ) -> None:
         self.url = url
+        self._identity = identity
         self.merger = merger
         self.greetings = greetings
         self.metrics = metrics
@@ -134,7 +136,11 @@ class NatsIngest:
         while True:
             try:
                 client = await connect_nats(
-                    self.url, name=self._name, on_error=self._complain, on_down=self._on_down
+                    self.url,
+                    name=self._name,
+                    on_error=self._complain,
+                    on_down=self._on_down,
+                    identity=self._identity,
                 )
             except TransientError as exc:
                 if backoff_s == BACKOFF_S_MIN:
@@ -295,8 +301,8 @@ class _Session:
         return True
 
     def _delivery(self, activity: Activity, message: Msg) -> _Delivery:
-        # The subject's last part names the sender: the broker's permissions will vouch for it, and until then it
-        # already keeps a frame from travelling under another office's quota.
+        # The subject's last part names the sender: with TLS the broker's permissions vouch for it, and on one
+        # machine it keeps a frame from travelling under another office's quota.
         sender = message.subject.rpartition(".")[2]
         arrival = Arrival(message.data, "nats", time.time_ns() // 1_000_000, sender)
         return _Delivery(self, activity, message.reply, arrival)
@@ -320,7 +326,8 @@ class _Session:
             signed = sync_pb2.SignedHello.FromString(message.data)
         except DecodeError:
             signed = sync_pb2.SignedHello()
-        ack = await self.ingest.greetings.answer(signed, via="nats")
+        sender = message.subject.rpartition(".")[2]
+        ack = await self.ingest.greetings.answer(signed, via="nats", sender=sender)
         self.publish(message.reply, ack.SerializeToString())
 
 

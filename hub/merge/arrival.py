@@ -20,7 +20,7 @@ from sepe_io.sqlite import Connection
 VIA_IMPORT, VIA_RELEASE, VIA_SELF = "import", "release", "hub"
 BY_HAND = frozenset({VIA_IMPORT, VIA_RELEASE, VIA_SELF})
 # Faults of the sender, not of the way: sending again will not help until somebody acts.
-REFUSALS = frozenset({"unknown_node", "unknown_key", "revoked", "forbidden_kind", "wrong_sender"})
+REFUSALS = frozenset({"unknown_node", "unknown_key", "revoked", "retired_key", "forbidden_kind", "wrong_sender"})
 # Found behind the signature, so the frame is its node's.
 _PROVEN = frozenset({"forbidden_kind", "bad_chain", "oversized_event", "unreadable_payload", "merge_error"})
 
@@ -70,7 +70,9 @@ def prove(connection: Connection, arrival: Arrival) -> OpenedFrame | PeerProtoco
             raise PeerProtocolError("wrong_sender", "only a person brings a hub's own frames")
         opened = open_frame(
             arrival.data,
-            lambda node, key_id: registry.public_key_of(connection, node, key_id, even_revoked=released),
+            lambda node, key_id: registry.public_key_of(
+                connection, node, key_id, even_revoked=released, now_ms=arrival.received_ms
+            ),
         )
         if header.node != HUB_NODE and not HUB_KINDS.isdisjoint(opened.columns.kinds):
             raise PeerProtocolError("forbidden_kind", "only the hub writes this kind of event")
@@ -94,7 +96,7 @@ def refuse(connection: Connection, arrival: Arrival, fault: PeerProtocolError) -
         return Outcome(None, None, fault.reason)
     verdict = sync_pb2.VERDICT_REFUSED if fault.reason in REFUSALS else sync_pb2.VERDICT_CORRUPT
     # A stranger is not told how far a history reaches.
-    is_stranger = fault.reason in ("unknown_node", "unknown_key", "revoked")
+    is_stranger = fault.reason in ("unknown_node", "unknown_key", "revoked", "retired_key")
     state = (
         EpochState.new(header.node, header.epoch)
         if is_stranger

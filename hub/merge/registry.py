@@ -15,6 +15,9 @@ from sepe_io.sqlite import Connection
 # costs a round trip.
 _ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _TOKEN_CHARS = 16
+# A key that was replaced is good for as long as an office keeps what the hub holds already, so frames in the pipe
+# (a week at most), on a stick or from a machine put back from a backup still come through.
+RETIRE_AFTER_MS = 30 * 24 * 3_600_000
 KEYS_FORMAT = "sepe-keys-1"
 
 
@@ -75,24 +78,78 @@ def add_key(connection: Connection, node: str, public_key: bytes, *, now_ms: int
         )
 
 
-def public_key_of(connection: Connection, node: str, key_id: bytes, *, even_revoked: bool = False) -> bytes:
+def rotate(
+    connection: Connection, node: str, old_key_id: bytes, new_key: bytes, *, now_ms: int
+) -> tuple[bool, str, int]:
+    """Let a key name its successor; (accepted, reason, until when the old key signs).
+
+    The caller has checked both signatures. A key that has a successor names no other: whoever stole it after that
+    gets no further than the days it has left.
+    """
+    try:
+        public_key_of(connection, node, old_key_id, now_ms=now_ms)
+    except PeerProtocolError as exc:
+        return False, exc.reason, 0
+    if len(new_key) != 32 or key_id_of(new_key) == old_key_id:
+        return False, "bad_key", 0
+    retired_ms = connection.execute(
+        "SELECT retired_ms FROM key WHERE node = ? AND key_id = ?", (node, old_key_id)
+    ).fetchone()[0]
+    known = connection.execute(
+        "SELECT revoked_ms, retired_ms FROM key WHERE node = ? AND key_id = ?", (node, key_id_of(new_key))
+    ).fetchone()
+    if known is not None and known[0] is not None:
+        return False, "revoked", 0
+    if retired_ms is not None:
+        is_repeat = known is not None and known[1] is None
+        return (True, "", int(retired_ms)) if is_repeat else (False, "retired_key", 0)
+    if known is not None and known[1] is not None:
+        return False, "retired_key", 0
+    add_key(connection, node, new_key, now_ms=now_ms)
+    until_ms = now_ms + RETIRE_AFTER_MS
+    connection.execute("UPDATE key SET retired_ms = ? WHERE node = ? AND key_id = ?", (until_ms, node, old_key_id))
+    return True, "", until_ms
+
+
+def public_key_of(
+    connection: Connection, node: str, key_id: bytes, *, even_revoked: bool = False, now_ms: int | None = None
+) -> bytes:
     """The public key that may sign for ``node``.
 
     Args:
         even_revoked: a person released the frame and vouches for it: the signature must fit, nothing else.
+        now_ms: for keys that have a successor; ``None`` leaves them their voice.
 
     Raises:
-        PeerProtocolError: ``unknown_node``, ``unknown_key`` or ``revoked``.
+        PeerProtocolError: ``unknown_node``, ``unknown_key``, ``revoked`` or ``retired_key``.
     """
     row = connection.execute(
-        "SELECT public_key, revoked_ms FROM key WHERE node = ? AND key_id = ?", (node, key_id)
+        "SELECT public_key, revoked_ms, retired_ms FROM key WHERE node = ? AND key_id = ?", (node, key_id)
     ).fetchone()
     if row is None:
         known = connection.execute("SELECT 1 FROM key WHERE node = ? LIMIT 1", (node,)).fetchone()
         raise PeerProtocolError("unknown_key" if known else "unknown_node", node[:20])
     if row[1] is not None and not even_revoked:
         raise PeerProtocolError("revoked", node)
+    if row[2] is not None and now_ms is not None and now_ms > row[2] and not even_revoked:
+        raise PeerProtocolError("retired_key", node)
     return bytes(row[0])
+
+
+def senders(connection: Connection, *, now_ms: int) -> list[tuple[str, bytes]]:
+    """(node, public key) of every office machine that may send now, in a fixed order."""
+    rows = connection.execute(
+        "SELECT node, public_key FROM key WHERE node <> ? AND revoked_ms IS NULL"
+        " AND (retired_ms IS NULL OR retired_ms >= ?) ORDER BY node, key_id",
+        (HUB_NODE, now_ms),
+    )
+    return [(node, bytes(key)) for node, key in rows]
+
+
+def keys_of(connection: Connection, node: str) -> list[bytes]:
+    """Every public key that ``node`` ever had, the oldest first."""
+    rows = connection.execute("SELECT public_key FROM key WHERE node = ? ORDER BY enrolled_ms, key_id", (node,))
+    return [bytes(row[0]) for row in rows]
 
 
 def revoke(connection: Connection, node: str, *, now_ms: int) -> bool:
@@ -112,11 +169,17 @@ def is_enrolled(connection: Connection, node: str) -> bool:
 def export_keys(connection: Connection) -> str:
     """Every public key, revoked ones included, as a JSON document for another hub. No secret is in it."""
     rows = connection.execute(
-        "SELECT node, public_key, enrolled_ms, revoked_ms FROM key ORDER BY node, enrolled_ms, key_id"
+        "SELECT node, public_key, enrolled_ms, revoked_ms, retired_ms FROM key ORDER BY node, enrolled_ms, key_id"
     )
     keys = [
-        {"node": node, "public_key": bytes(key).hex(), "enrolled_ms": enrolled, "revoked_ms": revoked}
-        for node, key, enrolled, revoked in rows
+        {
+            "node": node,
+            "public_key": bytes(key).hex(),
+            "enrolled_ms": enrolled,
+            "revoked_ms": revoked,
+            "retired_ms": retired,
+        }
+        for node, key, enrolled, revoked, retired in rows
     ]
     return json.dumps({"format": KEYS_FORMAT, "keys": keys}, indent=1)
 
@@ -140,21 +203,24 @@ def import_keys(connection: Connection, document: str) -> int:
                 bytes.fromhex(key["public_key"]),
                 int(key["enrolled_ms"]),
                 None if key["revoked_ms"] is None else int(key["revoked_ms"]),
+                None if key.get("retired_ms") is None else int(key["retired_ms"]),
             )
             for key in parsed["keys"]
         ]
     except (ValueError, KeyError, TypeError) as exc:
         raise refusal from exc
     before = connection.execute("SELECT COUNT(*) FROM key").fetchone()[0]
-    for node, public_key, enrolled_ms, revoked_ms in rows:
+    for node, public_key, enrolled_ms, revoked_ms, retired_ms in rows:
         if len(public_key) != 32:
             raise refusal
         is_new = not is_enrolled(connection, node)
         key_id = key_id_of(public_key)
         connection.execute(
-            "INSERT INTO key (node, key_id, public_key, enrolled_ms, revoked_ms) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET revoked_ms = COALESCE(revoked_ms, excluded.revoked_ms)",
-            (node, key_id, public_key, enrolled_ms, revoked_ms),
+            "INSERT INTO key (node, key_id, public_key, enrolled_ms, revoked_ms, retired_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+            " revoked_ms = COALESCE(revoked_ms, excluded.revoked_ms),"
+            " retired_ms = COALESCE(retired_ms, excluded.retired_ms)",
+            (node, key_id, public_key, enrolled_ms, revoked_ms, retired_ms),
         )
         if node != HUB_NODE:
             connection.execute(

@@ -165,4 +165,7 @@ CREATE TABLE quarantine_overflow (
     + "".join(f"{trigger};\n" for trigger in HEAD_TRIGGERS)
 )
 
-STEPS = [_FIRST]
+# A key that named its successor signs until then.
+_RETIRED_KEYS = "ALTER TABLE key ADD COLUMN retired_ms INTEGER;"
+
+STEPS = [_FIRST, _RETIRED_KEYS]

@@ -100,9 +100,14 @@ class HubStore:
             raise
 
     @property
+    def signer(self) -> keys.Signer:
+        """The hub's own key."""
+        return self._own.signer
+
+    @property
     def key_id(self) -> bytes:
         """The short name of the hub's own key."""
-        return self._own.signer.key_id
+        return self.signer.key_id
 
     def close(self) -> None:
         self.connection.close()
@@ -145,11 +150,11 @@ class HubStore:
         """The answer to a greeting; the node's whereabouts are noted.
 
         Never raises because of what the peer sent: the verdict then is REFUSED with ``unknown_node``,
-        ``unknown_key``, ``revoked``, ``bad_signature`` or ``unreadable_hello``.
+        ``unknown_key``, ``revoked``, ``retired_key``, ``bad_signature`` or ``unreadable_hello``.
         """
         try:
             with translated():
-                hello = open_hello(signed, self.public_key_of)
+                hello = open_hello(signed, lambda node, key_id: self.public_key_of(node, key_id, now_ms=now_ms))
             if len(hello.epoch) != EPOCH_BYTES or hello.node == HUB_NODE:
                 raise PeerProtocolError("unreadable_hello")
         except PeerProtocolError as exc:
@@ -168,9 +173,15 @@ class HubStore:
             )  # fmt: skip
         return ack(state, verdict, hub_ms=now_ms, reason="fork" if verdict == sync_pb2.VERDICT_FORK else "")
 
-    def public_key_of(self, node: str, key_id: bytes) -> bytes:
+    def public_key_of(
+        self, node: str, key_id: bytes, *, now_ms: int | None = None, even_revoked: bool = False
+    ) -> bytes:
         """See `registry.public_key_of`."""
-        return registry.public_key_of(self.connection, node, key_id)
+        return registry.public_key_of(self.connection, node, key_id, now_ms=now_ms, even_revoked=even_revoked)
+
+    def keys_of(self, node: str) -> list[bytes]:
+        """See `registry.keys_of`."""
+        return registry.keys_of(self.connection, node)
 
     def enrol_token(self, node: str, *, now_ms: int, valid_ms: int = TOKEN_VALID_MS) -> str:
         """See `registry.new_token`."""
@@ -181,6 +192,11 @@ class HubStore:
         """See `registry.redeem`. The caller has checked that the sender holds the key."""
         with transaction(self.connection):
             return registry.redeem(self.connection, node, token, public_key, now_ms=now_ms)
+
+    def rotate(self, node: str, old_key_id: bytes, new_key: bytes, *, now_ms: int) -> tuple[bool, str, int]:
+        """See `registry.rotate`. The caller has checked that the sender holds both keys."""
+        with transaction(self.connection):
+            return registry.rotate(self.connection, node, old_key_id, new_key, now_ms=now_ms)
 
     def revoke(self, node: str, *, now_ms: int) -> bool:
         """See `registry.revoke`."""

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsepe/rpc/v1/enrolment.proto\x12\x0bsepe.rpc.v1\"N\n\x0c\x45nrolRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x12\r\n\x05proof\x18\x04 \x01(\x0c\"C\n\rEnrolResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x10\n\x08nats_url\x18\x03 \x01(\t2K\n\tEnrolment\x12>\n\x05\x45nrol\x12\x19.sepe.rpc.v1.EnrolRequest\x1a\x1a.sepe.rpc.v1.EnrolResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bsepe/rpc/v1/enrolment.proto\x12\x0bsepe.rpc.v1\"N\n\x0c\x45nrolRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x12\r\n\x05proof\x18\x04 \x01(\x0c\"u\n\rEnrolResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x10\n\x08nats_url\x18\x03 \x01(\t\x12\x1b\n\x13\x65\x61rlier_public_keys\x18\x04 \x03(\x0c\x12\x13\n\x0bsealing_key\x18\x08 \x01(\x0c\"w\n\rRotateRequest\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x12\n\nold_key_id\x18\x02 \x01(\x0c\x12\x16\n\x0enew_public_key\x18\x03 \x01(\x0c\x12\x15\n\rold_signature\x18\x04 \x01(\x0c\x12\x15\n\rnew_signature\x18\x05 \x01(\x0c\"N\n\x0eRotateResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x1a\n\x12old_valid_until_ms\x18\x03 \x01(\x04\x32\x8e\x01\n\tEnrolment\x12>\n\x05\x45nrol\x12\x19.sepe.rpc.v1.EnrolRequest\x1a\x1a.sepe.rpc.v1.EnrolResponse\x12\x41\n\x06Rotate\x12\x1a.sepe.rpc.v1.RotateRequest\x1a\x1b.sepe.rpc.v1.RotateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENROLREQUEST']._serialized_start=44
   _globals['_ENROLREQUEST']._serialized_end=122
   _globals['_ENROLRESPONSE']._serialized_start=124
-  _globals['_ENROLRESPONSE']._serialized_end=191
-  _globals['_ENROLMENT']._serialized_start=193
-  _globals['_ENROLMENT']._serialized_end=268
+  _globals['_ENROLRESPONSE']._serialized_end=241
+  _globals['_ROTATEREQUEST']._serialized_start=243
+  _globals['_ROTATEREQUEST']._serialized_end=362
+  _globals['_ROTATERESPONSE']._serialized_start=364
+  _globals['_ROTATERESPONSE']._serialized_end=442
+  _globals['_ENROLMENT']._serialized_start=445
+  _globals['_ENROLMENT']._serialized_end=587
 # @@protoc_insertion_point(module_scope)

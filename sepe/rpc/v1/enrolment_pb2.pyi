@@ -3,8 +3,10 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -53,22 +55,92 @@ class EnrolResponse(_message.Message):
     ACCEPTED_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     NATS_URL_FIELD_NUMBER: _builtins.int
+    EARLIER_PUBLIC_KEYS_FIELD_NUMBER: _builtins.int
+    SEALING_KEY_FIELD_NUMBER: _builtins.int
     accepted: _builtins.bool
     reason: _builtins.str
     """Why not: unknown_token, used_token, expired_token, wrong_node, bad_proof."""
     nats_url: _builtins.str
     """Where the hub's NATS listens, empty when it has none to offer."""
+    sealing_key: _builtins.bytes
+    """X25519, 32 bytes: what attachments are sealed to. Empty when refused."""
+    @_builtins.property
+    def earlier_public_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Every key under which this node ever signed: a machine that takes another's place reads that one's frames back."""
+
     def __init__(
         self,
         *,
         accepted: _builtins.bool = ...,
         reason: _builtins.str = ...,
         nats_url: _builtins.str = ...,
+        earlier_public_keys: _abc.Iterable[_builtins.bytes] | None = ...,
+        sealing_key: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "nats_url", b"nats_url", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "earlier_public_keys", b"earlier_public_keys", "nats_url", b"nats_url", "reason", b"reason", "sealing_key", b"sealing_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EnrolResponse: _TypeAlias = EnrolResponse  # noqa: Y015
+
+@_typing.final
+class RotateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    OLD_KEY_ID_FIELD_NUMBER: _builtins.int
+    NEW_PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    OLD_SIGNATURE_FIELD_NUMBER: _builtins.int
+    NEW_SIGNATURE_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    old_key_id: _builtins.bytes
+    new_public_key: _builtins.bytes
+    """Ed25519, 32 bytes."""
+    old_signature: _builtins.bytes
+    """By the old and by the new key, over "sepe-rotate-1\\0" followed by this message without the two."""
+    new_signature: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        old_key_id: _builtins.bytes = ...,
+        new_public_key: _builtins.bytes = ...,
+        old_signature: _builtins.bytes = ...,
+        new_signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_public_key", b"new_public_key", "new_signature", b"new_signature", "node", b"node", "old_key_id", b"old_key_id", "old_signature", b"old_signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateRequest: _TypeAlias = RotateRequest  # noqa: Y015
+
+@_typing.final
+class RotateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OLD_VALID_UNTIL_MS_FIELD_NUMBER: _builtins.int
+    accepted: _builtins.bool
+    reason: _builtins.str
+    """Why not: unknown_node, unknown_key, revoked, retired_key, bad_key, bad_proof."""
+    old_valid_until_ms: _builtins.int
+    """Until when frames that the old key signed are still taken, milliseconds since 1970 by the hub's clock."""
+    def __init__(
+        self,
+        *,
+        accepted: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        old_valid_until_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "old_valid_until_ms", b"old_valid_until_ms", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateResponse: _TypeAlias = RotateResponse  # noqa: Y015

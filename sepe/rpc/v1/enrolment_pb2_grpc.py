@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class EnrolmentStub:
-    """Makes a node's key known to the hub, once per token.
+    """Makes a node's key known to the hub, once per token, and lets a known key name its successor.
     """
 
     def __init__(self, channel):
@@ -40,14 +40,26 @@ class EnrolmentStub:
                 request_serializer=sepe_dot_rpc_dot_v1_dot_enrolment__pb2.EnrolRequest.SerializeToString,
                 response_deserializer=sepe_dot_rpc_dot_v1_dot_enrolment__pb2.EnrolResponse.FromString,
                 _registered_method=True)
+        self.Rotate = channel.unary_unary(
+                '/sepe.rpc.v1.Enrolment/Rotate',
+                request_serializer=sepe_dot_rpc_dot_v1_dot_enrolment__pb2.RotateRequest.SerializeToString,
+                response_deserializer=sepe_dot_rpc_dot_v1_dot_enrolment__pb2.RotateResponse.FromString,
+                _registered_method=True)
 
 
 class EnrolmentServicer:
-    """Makes a node's key known to the hub, once per token.
+    """Makes a node's key known to the hub, once per token, and lets a known key name its successor.
     """
 
     def Enrol(self, request, context):
         """A repeat with the same token and key gives the same answer, so a lost reply does no harm.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Rotate(self, request, context):
+        """A repeat of the same exchange of keys gives the same answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +73,11 @@ def add_EnrolmentServicer_to_server(servicer, server):
                     request_deserializer=sepe_dot_rpc_dot_v1_dot_enrolment__pb2.EnrolRequest.FromString,
                     response_serializer=sepe_dot_rpc_dot_v1_dot_enrolment__pb2.EnrolResponse.SerializeToString,
             ),
+            'Rotate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rotate,
+                    request_deserializer=sepe_dot_rpc_dot_v1_dot_enrolment__pb2.RotateRequest.FromString,
+                    response_serializer=sepe_dot_rpc_dot_v1_dot_enrolment__pb2.RotateResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'sepe.rpc.v1.Enrolment', rpc_method_handlers)
@@ -70,7 +87,7 @@ def add_EnrolmentServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Enrolment:
-    """Makes a node's key known to the hub, once per token.
+    """Makes a node's key known to the hub, once per token, and lets a known key name its successor.
     """
 
     @staticmethod
@@ -90,6 +107,33 @@ class Enrolment:
             '/sepe.rpc.v1.Enrolment/Enrol',
             sepe_dot_rpc_dot_v1_dot_enrolment__pb2.EnrolRequest.SerializeToString,
             sepe_dot_rpc_dot_v1_dot_enrolment__pb2.EnrolResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rotate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sepe.rpc.v1.Enrolment/Rotate',
+            sepe_dot_rpc_dot_v1_dot_enrolment__pb2.RotateRequest.SerializeToString,
+            sepe_dot_rpc_dot_v1_dot_enrolment__pb2.RotateResponse.FromString,
             options,
             channel_credentials,
             insecure,

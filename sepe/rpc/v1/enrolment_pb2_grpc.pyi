@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class EnrolmentStub:
-    """Makes a node's key known to the hub, once per token."""
+    """Makes a node's key known to the hub, once per token, and lets a known key name its successor."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -35,17 +35,21 @@ class EnrolmentStub:
     def __new__(cls, channel: _aio.Channel) -> EnrolmentAsyncStub: ...
     Enrol: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.EnrolRequest, _enrolment_pb2.EnrolResponse]
     """A repeat with the same token and key gives the same answer, so a lost reply does no harm."""
+    Rotate: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.RotateRequest, _enrolment_pb2.RotateResponse]
+    """A repeat of the same exchange of keys gives the same answer."""
 
 @_typing.type_check_only
 class EnrolmentAsyncStub(EnrolmentStub):
-    """Makes a node's key known to the hub, once per token."""
+    """Makes a node's key known to the hub, once per token, and lets a known key name its successor."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Enrol: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.EnrolRequest, _enrolment_pb2.EnrolResponse]  # type: ignore[assignment]
     """A repeat with the same token and key gives the same answer, so a lost reply does no harm."""
+    Rotate: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.RotateRequest, _enrolment_pb2.RotateResponse]  # type: ignore[assignment]
+    """A repeat of the same exchange of keys gives the same answer."""
 
 class EnrolmentServicer(metaclass=_abc_1.ABCMeta):
-    """Makes a node's key known to the hub, once per token."""
+    """Makes a node's key known to the hub, once per token, and lets a known key name its successor."""
 
     @_abc_1.abstractmethod
     def Enrol(
@@ -54,5 +58,13 @@ class EnrolmentServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_enrolment_pb2.EnrolResponse, _abc.Awaitable[_enrolment_pb2.EnrolResponse]]:
         """A repeat with the same token and key gives the same answer, so a lost reply does no harm."""
+
+    @_abc_1.abstractmethod
+    def Rotate(
+        self,
+        request: _enrolment_pb2.RotateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enrolment_pb2.RotateResponse, _abc.Awaitable[_enrolment_pb2.RotateResponse]]:
+        """A repeat of the same exchange of keys gives the same answer."""
 
 def add_EnrolmentServicer_to_server(servicer: EnrolmentServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,94 @@
+"""Who may do what at the embedded nats-server when it speaks TLS.
+
+Two accounts, so that no office can reach beyond its own subjects, not even by a reply address: what an office
+sends crosses into the hub's account, where JetStream and the merger are, as a *service*, and there the server puts
+a reply address of its own in place of the office's. Without that wall an office could greet with another office's
+frame subject as its address for the answer, and the hub, who may publish anywhere, would publish there for it.
+
+A user is a public key: the very Ed25519 key with which the office signs its frames. Nothing else identifies it,
+nothing expires, and enrolling, rotating and revoking are one act for frames and lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sepe import subjects
+from sepe.ids import kecamatan_of
+from sepe_io.keys import nats_name
+
+# The server greets in clear a client that does not begin with TLS by then: the broker's own watch looks for that
+# line, and it says nothing but names and versions. Whoever then goes on must go on in TLS.
+HANDSHAKE_WAIT = "100ms"
+
+Sender = tuple[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAccess:
+    """What the server must know.
+
+    Attributes:
+        server_file: key and certificate, PEM, in one file.
+        hub_key: the hub's own public key: it may do everything in its account.
+        senders: (node, public key) of every office machine that may send now.
+    """
+
+    server_file: Path
+    hub_key: bytes
+    senders: tuple[Sender, ...] = ()
+
+    def config(self) -> dict[str, Any]:
+        """The part of the server's configuration that is about access."""
+        file = str(self.server_file.resolve())
+        services = [subjects.UP_ALL, subjects.HELLO_ALL]
+        streams = [subjects.ack("*"), subjects.down("*")]
+        return {
+            "tls": {
+                "cert_file": file,
+                "key_file": file,
+                "min_version": "1.2",
+                "timeout": 10,
+                "handshake_first": HANDSHAKE_WAIT,
+            },
+            "accounts": {
+                "HUB": {
+                    "jetstream": "enabled",
+                    "users": [{"nkey": nats_name(self.hub_key)}],
+                    "exports": [{"service": name} for name in services] + [{"stream": name} for name in streams],
+                },
+                "OFFICES": {
+                    "users": _users(self.senders),
+                    "imports": [{"service": {"account": "HUB", "subject": name}} for name in services]
+                    + [{"stream": {"account": "HUB", "subject": name}} for name in streams],
+                },
+            },
+        }
+
+
+def _users(senders: Iterable[Sender]) -> list[dict[str, Any]]:
+    """One user per key: a key that two machines share would be refused as a duplicate, and all others with it."""
+    nodes_of: dict[bytes, list[str]] = {}
+    for node, key in senders:
+        nodes_of.setdefault(key, []).append(node)
+    return [
+        {
+            "nkey": nats_name(key),
+            "permissions": {
+                "publish": {"allow": [subject for node in nodes for subject in _may_publish(node)]},
+                "subscribe": {"allow": [subject for node in nodes for subject in _may_hear(node)]},
+            },
+        }
+        for key, nodes in nodes_of.items()
+    ]
+
+
+def _may_publish(node: str) -> list[str]:
+    return [subjects.up(node), subjects.hello(node)]
+
+
+def _may_hear(node: str) -> list[str]:
+    return [subjects.ack(node), subjects.down(kecamatan_of(node)), f"{subjects.inbox(node)}.>"]
