@@ -21,6 +21,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from hub import endpoints
+from hub.attach.service import AttachmentsService
+from hub.attach.store import AttachmentStore
 from hub.broker import Broker
 from hub.endpoints import Endpoints
 from hub.gate import Gate
@@ -178,6 +180,18 @@ class _Parts:
         self._spawn("gate", gate.run())
         return gate
 
+    def add_attachments(self, stack: AsyncExitStack) -> AttachmentsService | None:
+        """The service of attachments; ``None`` when their folder is damaged, for events must go on."""
+        try:
+            files = AttachmentStore.open(self.store)
+        except SepeError as exc:
+            _log.error("attachments.stopped", reason=str(exc))
+            return None
+        service = AttachmentsService(files, self.metrics.registry)
+        stack.push_async_callback(service.close)
+        self._spawn("attachments", service.run())
+        return service
+
     def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self.tasks.append(asyncio.create_task(work, name=name))
 
@@ -221,12 +235,14 @@ async def _assemble(options: HubOptions, store: HubStore, stack: AsyncExitStack)
         nats_url = broker.url
 
     parts = _Parts.around(store, stack)
+    attachments = parts.add_attachments(stack)
     gate = None if tls is None else parts.add_gate(tls, broker)
     grpc = GrpcIngest(
         store, parts.writer, parts.merger, parts.greetings,
         nats_url=f"{broker.scheme}://{join_address(advertised, broker.port)}" if broker else public_url(nats_url),
         credentials=None if tls is None else server_credentials(tls.pair),
         on_change=(lambda: None) if gate is None else gate.look,
+        attachments=attachments,
     )  # fmt: skip
     stack.push_async_callback(grpc.stop)
     grpc_port = await grpc.start(grpc_host, endpoints.choose_port(grpc_host, grpc_wanted, remembered.grpc))

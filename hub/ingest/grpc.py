@@ -18,6 +18,8 @@ from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from hub.attach.service import SERVICE as ATTACHMENTS
+from hub.attach.service import AttachmentsService
 from hub.ingest.acks import corrupt
 from hub.ingest.greetings import Greetings
 from hub.ingest.merger import Merger
@@ -26,6 +28,7 @@ from hub.merge.store import Arrival, Outcome
 from sepe.errors import InvalidInputError, PeerProtocolError, TransientError
 from sepe.ids import HUB_NODE, check_node
 from sepe.rpc.v1 import (
+    attachments_pb2_grpc,
     enrolment_pb2,
     enrolment_pb2_grpc,
     rights_pb2,
@@ -269,8 +272,14 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServicer):
     """A token and the proof of a key, for a place in the registry."""
 
     def __init__(
-        self, store: RpcStore, writer: WriterThread, nats_url: str, on_change: Callable[[], None]
+        self,
+        store: RpcStore,
+        writer: WriterThread,
+        nats_url: str,
+        on_change: Callable[[], None],
+        sealing_key: bytes = b"",
     ) -> None:
+        self._sealing_key = sealing_key
         self._store = store
         self._writer = writer
         self._nats_url = nats_url
@@ -294,7 +303,9 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServicer):
         if not accepted:
             return enrolment_pb2.EnrolResponse(reason=reason)
         self._on_change()
-        return enrolment_pb2.EnrolResponse(accepted=True, nats_url=self._nats_url, earlier_public_keys=earlier)
+        return enrolment_pb2.EnrolResponse(
+            accepted=True, nats_url=self._nats_url, earlier_public_keys=earlier, sealing_key=self._sealing_key
+        )
 
     async def Rotate(self, request: enrolment_pb2.RotateRequest, context: Any) -> enrolment_pb2.RotateResponse:
         try:
@@ -330,6 +341,7 @@ class GrpcIngest:
         nats_url: where offices find NATS.
         credentials: for TLS; without them the server is plain.
         on_change: called when a node's keys changed.
+        attachments: ``None`` when they cannot be stored; events go on.
     """
 
     def __init__(
@@ -342,6 +354,7 @@ class GrpcIngest:
         nats_url: str,
         credentials: grpc.ServerCredentials | None = None,
         on_change: Callable[[], None] = lambda: None,
+        attachments: AttachmentsService | None = None,
     ) -> None:
         self._server = grpc_server()
         self._credentials = credentials
@@ -350,10 +363,16 @@ class GrpcIngest:
         sync_pb2_grpc.add_SyncServicer_to_server(SyncService(store, writer, merger, greetings), self._server)
         rights_pb2_grpc.add_RightsServicer_to_server(RightsService(store, writer), self._server)
         enrolment_pb2_grpc.add_EnrolmentServicer_to_server(
-            EnrolmentService(store, writer, nats_url, on_change), self._server
+            EnrolmentService(
+                store, writer, nats_url, on_change, b"" if attachments is None else attachments.sealing_key
+            ),
+            self._server,
         )
+        self._services = SERVICES if attachments is None else (*SERVICES, ATTACHMENTS)
+        if attachments is not None:
+            attachments_pb2_grpc.add_AttachmentsServicer_to_server(attachments, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
 
     async def start(self, host: str, port: int) -> int:
@@ -364,7 +383,7 @@ class GrpcIngest:
         """
         self.port = listen(self._server, host, port, self._credentials)
         await self._server.start()
-        for name in ("", *SERVICES):
+        for name in ("", *self._services):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         return self.port
 

@@ -1,0 +1,204 @@
+"""The gRPC service of attachments. Its work has a thread and a database of its own, so it never delays an event.
+
+An office has at most `sepe.attach.WINDOW_CHUNKS` chunks here, and the thread takes one chunk of each stream in
+turn: nobody starves the others. A request is signed like every other one; a stream's begin is checked again at
+each chunk, so that revoking a machine ends its uploads too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Protocol, TypeVar
+
+import grpc
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from hub.attach.store import Answer, AttachmentStore
+from hub.ingest.writer import WriterThread, shown
+from hub.merge import registry
+from sepe.errors import PeerProtocolError, TransientError
+from sepe.ids import HUB_NODE
+from sepe.rpc.v1 import attachments_pb2 as rpc
+from sepe.rpc.v1 import attachments_pb2_grpc
+from sepe_io.keys import verify
+from sepe_io.logs import logger
+from sepe_io.sqlite import DiskFailedError
+
+SERVICE = rpc.DESCRIPTOR.services_by_name["Attachments"].full_name
+WANTED_PREFIX = b"sepe-wanted-1\0"
+OFFER_PREFIX = b"sepe-offer-1\0"
+PUT_PREFIX = b"sepe-put-1\0"
+OFFERS_MAX = 32
+# Each open stream may have a chunk waiting for the disk: 64 of 64 KiB are a second of an old one.
+STREAMS_MAX = 64
+RETRY_AFTER_MS = (2_000, 10_000)
+SCAN_EVERY_S = 2.0
+
+_log = logger("hub.attach")
+_T = TypeVar("_T")
+
+
+class _Signed(Protocol):
+    """A message that a node signed."""
+
+    @property
+    def node(self) -> str: ...
+    @property
+    def key_id(self) -> bytes: ...
+    @property
+    def signature(self) -> bytes: ...
+    def CopyFrom(self, other: Any) -> None: ...
+    def ClearField(self, field_name: Any) -> None: ...
+    def SerializeToString(self, *, deterministic: bool = ...) -> bytes: ...
+
+
+class AttachmentsService(attachments_pb2_grpc.AttachmentsServicer):
+    """Wanted, Offer, Put."""
+
+    def __init__(
+        self, store: AttachmentStore, metrics: CollectorRegistry, *, streams_max: int = STREAMS_MAX
+    ) -> None:
+        self._store = store
+        self._thread = WriterThread()
+        self._streams = 0
+        self._streams_max = streams_max
+        self._failure = ""
+        self._is_closed = False
+        self._bytes = Counter("sepe_hub_attachment_bytes", "Bytes of attachments stored", registry=metrics)
+        self._completed = Counter(
+            "sepe_hub_attachments_completed", "Attachments that became whole", registry=metrics
+        )
+        self._open = Gauge("sepe_hub_attachment_streams", "Attachments on their way now", registry=metrics)
+
+    @property
+    def sealing_key(self) -> bytes:
+        """What attachments are sealed to."""
+        return self._store.sealing_key.public_key
+
+    async def run(self) -> None:
+        """Read on in the frame log whenever nobody waits, so that nobody will."""
+        while not self._is_closed:
+            try:
+                at_end = True if self._failure else await self._call(lambda: self._store.scan())
+                if at_end:
+                    await asyncio.sleep(SCAN_EVERY_S)
+            except (TransientError, PeerProtocolError):
+                await asyncio.sleep(SCAN_EVERY_S)
+
+    async def close(self) -> None:
+        """Wait for the call that runs; then let go of the files."""
+        self._is_closed = True
+        await asyncio.to_thread(self._thread.close)
+        self._store.close()
+
+    async def Wanted(self, request: rpc.WantedRequest, context: Any) -> rpc.WantedResponse:
+        def answer() -> tuple[list[bytes], int]:
+            self._check(request, WANTED_PREFIX)
+            return self._store.wanted(request.node)
+
+        sha256s, total = await self._answered(answer, context)
+        return rpc.WantedResponse(
+            sha256=sha256s, total=total, sealing_key=self._store.sealing_key.public_key
+        )  # fmt: skip
+
+    async def Offer(self, request: rpc.OfferRequest, context: Any) -> rpc.OfferResponse:
+        def answers() -> list[Answer]:
+            self._check(request, OFFER_PREFIX)
+            if len(request.items) > OFFERS_MAX:
+                raise PeerProtocolError("too_many_offers")
+            return [self._store.offer(request.node, item, _now_ms()) for item in request.items]
+
+        found = await self._answered(answers, context)
+        return rpc.OfferResponse(
+            answers=[
+                rpc.OfferAnswer(
+                    verdict=one.verdict, held_bytes=one.held, reason=one.reason, retry_after_ms=one.retry_after_ms
+                )
+                for one in found
+            ]
+        )  # fmt: skip
+
+    async def Put(
+        self, request_iterator: AsyncIterator[rpc.PutRequest], context: Any
+    ) -> AsyncIterator[rpc.PutResponse]:
+        if self._streams >= self._streams_max:
+            yield rpc.PutResponse(
+                verdict=rpc.ATTACHMENT_VERDICT_LATER, reason="busy", retry_after_ms=random.randint(*RETRY_AFTER_MS)
+            )
+            return
+        self._streams += 1
+        self._open.set(self._streams)
+        begin: rpc.PutBegin | None = None
+        try:
+            async for request in request_iterator:
+                if request.WhichOneof("part") == "begin":
+                    begin = request.begin
+                    continue
+                if begin is None:
+                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no_begin")
+                    return
+                answer = await self._answered(self._putting(begin, request.chunk), context)
+                yield rpc.PutResponse(
+                    verdict=answer.verdict, held_bytes=answer.held, reason=answer.reason,
+                    retry_after_ms=answer.retry_after_ms,
+                )  # fmt: skip
+                if answer.verdict != rpc.ATTACHMENT_VERDICT_HELD:
+                    return
+        finally:
+            self._streams -= 1
+            self._open.set(self._streams)
+
+    def _putting(self, begin: rpc.PutBegin, chunk: rpc.PutChunk) -> Callable[[], Answer]:
+        def put() -> Answer:
+            self._check(begin, PUT_PREFIX)
+            answer = self._store.put(begin.node, begin, chunk, _now_ms())
+            self._bytes.inc(len(chunk.data))
+            if answer.verdict == rpc.ATTACHMENT_VERDICT_COMPLETE:
+                self._completed.inc()
+            return answer
+
+        return put
+
+    def _check(self, request: _Signed, prefix: bytes) -> None:
+        """Raises PeerProtocolError unless a node of this hub signed the request."""
+        if request.node == HUB_NODE:
+            raise PeerProtocolError("unknown_node")
+        public_key = registry.public_key_of(self._store.log, request.node, request.key_id, now_ms=_now_ms())
+        if not verify(public_key, request.signature, prefix + signed_part(request)):
+            raise PeerProtocolError("bad_signature")
+
+    async def _answered(self, call: Callable[[], _T], context: Any) -> _T:
+        """The call's result, or the end of the request with a status that says whether to come again."""
+        try:
+            if self._failure:
+                raise TransientError(self._failure)
+            return await self._call(call)
+        except PeerProtocolError as exc:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, exc.reason)
+        except TransientError as exc:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(exc))
+        raise AssertionError("abort raises")
+
+    async def _call(self, call: Callable[[], _T]) -> _T:
+        try:
+            return await self._thread.call(call)
+        except DiskFailedError as exc:
+            # Events have their own disk and their own judgement; only attachments end here until the next start.
+            self._failure = shown(exc)
+            _log.error("attachments.stopped", reason=self._failure)
+            raise TransientError(self._failure) from exc
+
+
+def signed_part(request: _Signed) -> bytes:
+    """What a request signs: the message without its signature."""
+    copy = type(request)()
+    copy.CopyFrom(request)
+    copy.ClearField("signature")
+    return copy.SerializeToString(deterministic=True)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
