@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from sepe_io import sqlite
 from tests.support.faults.fsync import bad_sync
 from tests.support.faults.fullness import small_disk
 from tests.support.faults.power import disk
@@ -151,6 +152,27 @@ def test_a_power_cut_at_an_office_loses_no_answered_line(here: Place) -> None:
         here.until_received(office)
         assert here.held() == numbered(0, 3000)
         here.end()
+
+
+@pytest.mark.timeout(180)
+def test_a_database_that_another_program_holds_delays_acks_and_nothing_else(here: Place) -> None:
+    here.make_hub()
+    hub = here.start_hub()
+    office = here.make_office()
+    here.start_office(office)
+    here.record(office, 0, 20)
+    here.until_received(office)
+    holder = sqlite.connect(here.hub_dir / "hub.db")
+    holder.execute("BEGIN IMMEDIATE")
+    here.record(office, 20, 200)
+    # Longer than the busy timeout of one try, so that batches are given up and come again.
+    here.until("the hub says so", lambda: "holds the database" in readiness(hub.ready["http"])["storage"])
+    assert here.position(office).durable_seq == 20
+    holder.execute("ROLLBACK")
+    holder.close()
+    here.until_received(office)
+    assert hub.process.poll() is None
+    assert here.held() == numbered(0, 220)
 
 
 def readiness(url: str) -> dict[str, str]:

@@ -104,3 +104,23 @@ def test_a_hub_put_back_from_a_backup_gets_everything_again_from_the_offices(her
     assert here.held() == numbered(0, 70) + numbered(1000, 60)
     with HubStore.open(here.hub_dir) as store:
         assert counts(store.connection).quarantined == 0
+
+
+@pytest.mark.timeout(180)
+def test_a_replacement_and_the_old_machine_that_comes_back_are_both_heard(here: Place) -> None:
+    old = here.make_office(NODE, "old")
+    running = here.start_office(old)
+    here.record(old, 0, 30)
+    here.until_received(old)
+    # The old machine is taken away with events that nobody has received yet, and an empty one takes its name.
+    running.kill()
+    here.record(old, 30, 10)
+    new = here.make_office(NODE, "new")
+    here.start_office(new)
+    here.record(new, 100, 30)
+    here.until_received(new)
+    here.start_office(old)
+    here.record(old, 40, 10)
+    here.until_received(old, new)
+    assert here.position(old).epoch != here.position(new).epoch
+    assert here.held() == numbered(0, 50) + numbered(100, 30)

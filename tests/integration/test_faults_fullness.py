@@ -9,6 +9,7 @@ import pytest
 from hub.merge.store import Arrival, HubStore
 from node.storage.store import NodeStore, check_rows
 from sepe.codec import chain_start
+from sepe_io import sqlite
 from sepe_io.sqlite import StorageFullError
 from tests.support.faults.fullness import small_disk
 from tests.support.faults.writers import START_MS, make_hub, make_node, writer
@@ -51,3 +52,24 @@ def test_a_hub_on_a_full_disk_stores_nothing_of_a_batch_and_takes_it_later(tmp_p
         outcomes = store.merge(arrivals)
         assert [outcome.events_merged for outcome in outcomes] == [50, 50, 50, 50]
         assert outcomes[-1].ack is not None and outcomes[-1].ack.durable_seq == 200
+
+
+def test_a_long_reader_makes_the_journal_grow_and_its_end_gives_the_room_back(tmp_path: Path) -> None:
+    path = tmp_path / "plain.db"
+    writer_connection, reader = sqlite.connect(path), sqlite.connect(path)
+    # Only the size matters here, and a sync for each commit would take most of the time.
+    writer_connection.execute("PRAGMA synchronous=OFF")
+    writer_connection.execute("CREATE TABLE fact (body BLOB NOT NULL)")
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM fact").fetchone()
+    journal = tmp_path / "plain.db-wal"
+    while journal.stat().st_size < 90 << 20:
+        with sqlite.transaction(writer_connection):
+            writer_connection.executemany("INSERT INTO fact VALUES (zeroblob(65536))", [()] * 64)
+    reader.execute("COMMIT")
+    for _ in range(3):
+        with sqlite.transaction(writer_connection):
+            writer_connection.execute("INSERT INTO fact VALUES (zeroblob(100))")
+    assert journal.stat().st_size <= 64 << 20
+    writer_connection.close()
+    reader.close()
