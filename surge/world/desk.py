@@ -29,7 +29,12 @@ BETWEEN_MS = 7
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """What people come for; shares of the visits."""
+    """What people come for; shares of the visits.
+
+    Attributes:
+        echo_share: of the corrections, those that a second office makes of the same field in the same instant:
+            equal stamps, which only the tie-break orders.
+    """
 
     correction_share: float = 0.35
     print_share: float = 0.35
@@ -37,6 +42,7 @@ class Habits:
     override_share: float = 0.02
     give_back_share: float = 0.02
     other_name_share: float = 0.08
+    echo_share: float = 0.05
 
 
 HABITS = Habits()
@@ -80,6 +86,10 @@ class Desk:
         elif draw < habits.give_back_share + habits.correction_share:
             field = bodies.FIELDS[int(rng.random() * len(bodies.FIELDS))]
             correct(office, nik, {field: f"value {world.oracle.last_fact}"})
+            if rng.random() < habits.echo_share:
+                other = world.offices[int(rng.random() * len(world.offices))]
+                if other is not office and other.is_up:
+                    correct(other, nik, {field: f"value {world.oracle.last_fact}"})
         else:
             is_other = rng.random() < habits.other_name_share
             name = bodies.NAMES[(nik + (1 if is_other else 0)) % len(bodies.NAMES)]

@@ -113,6 +113,7 @@ class Job:
     """One attempt to make one card, as the office's ledger has it.
 
     Attributes:
+        attempt: its name; while nothing was tried, that of the wish.
         state: a ``CardState``.
         fence: of the right it may be printed under; ``None`` while there is no right.
         machine: whose printer it went to: two clones share a ledger, not a printer.

@@ -23,7 +23,7 @@ from sepe.wire.v1 import event_pb2, sync_pb2
 from surge.world.broker import Message
 from surge.world.bugs import DEDUPE_WINDOW_MS, Bug
 from surge.world.centre import HubDisk, Key, LogRow
-from surge.world.loop import MINUTE_MS, SECOND_MS
+from surge.world.loop import MINUTE_MS
 from surge.world.wire import Opened, open_, peek, seal
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 BATCH_FRAMES_MAX = 16
 # Beyond this the gRPC edge asks for patience instead of queueing more.
 QUEUE_FRAMES_MAX = 256
-LATER_MS = 30 * SECOND_MS
+LATER_MS = 5 * MINUTE_MS
 ANSWERS = {
     Judgement.ACCEPT: sync_pb2.VERDICT_DURABLE,
     Judgement.DUPLICATE: sync_pb2.VERDICT_DURABLE,
@@ -121,7 +121,7 @@ class Hub:
         """A frame came by gRPC."""
         if not self.is_up:
             return
-        if len(self._direct) >= QUEUE_FRAMES_MAX:
+        if len(self._direct) >= QUEUE_FRAMES_MAX or (self.disk_is_full and self._is_busy):
             self._ask_for_patience(arrival)
             return
         self._direct.append(arrival)
@@ -265,13 +265,11 @@ class Hub:
         if life != self.life:
             return
         if self.disk_is_full:
-            self._is_busy = False
+            # Busy until the rest is over: a second batch beside this one would judge by the same watermark.
             world.broker.give_back(self._in_hand)
             self._in_hand = []
             for arrival in batch:
-                if arrival.message is None:
-                    self._ask_for_patience(arrival)
-            self._is_busy = True
+                self._ask_for_patience(arrival)
             world.loop.after(LATER_MS, self._rest_is_over, self.life)
             return
         dies = world.strikes(world.faults.kill_hub)
@@ -306,15 +304,18 @@ class Hub:
         for arrival, word in plan.acks:
             if word.durable_seq > self.disk.state_of((word.node, word.epoch)).durable_seq:
                 self._world.oracle.hasty_acks += 1
-            if arrival.office is None:
-                self._world.announce(word)
-            else:
-                self._world.network.grpc(arrival.office, arrival.session, arrival.office.hear, word)
+            self._say(arrival, word)
+
+    def _say(self, arrival: Arrival, word: sync_pb2.Ack) -> None:
+        """Answer by the way the frame came."""
+        if arrival.office is None:
+            self._world.announce(word)
+        else:
+            self._world.network.grpc(arrival.office, arrival.session, arrival.office.hear, word)
 
     def _ask_for_patience(self, arrival: Arrival) -> None:
         header = peek(arrival.data)
-        if header is None or arrival.office is None:
-            return
-        state = self.disk.state_of((header.node, header.epoch))
-        word = ack(state, sync_pb2.VERDICT_LATER, hub_ms=self.now_ms(), retry_after_ms=MINUTE_MS)
-        self._world.network.grpc(arrival.office, arrival.session, arrival.office.hear, word)
+        if header is not None:
+            state = self.disk.state_of((header.node, header.epoch))
+            word = ack(state, sync_pb2.VERDICT_LATER, hub_ms=self.now_ms(), retry_after_ms=2 * LATER_MS)
+            self._say(arrival, word)

@@ -45,6 +45,9 @@ FRAME_EVENTS_MAX = 8
 RETRY_MS_MAX = 30 * MINUTE_MS
 PULL_TIMEOUT_MS = MINUTE_MS
 POLL_MS = 50
+# How often one connection may find that histories part, and the pause when that was too often.
+PARTINGS_MAX = 5
+PARTING_PAUSE_MS = HOUR_MS
 
 
 class PowerCutError(Exception):
@@ -83,6 +86,7 @@ class Office:
         self._timer_ms = 0
         self._waits_for_pull = False
         self._will_look = False
+        self._partings = 0
 
     # Disk
 
@@ -199,7 +203,7 @@ class Office:
         self.kind = ""
         self.machines = {}
         self._waits_for_pull = False
-        self._timer_ms = 0
+        self._timer_ms = self._partings = 0
 
     def _retry(self) -> None:
         """Full jitter, capped."""
@@ -370,7 +374,13 @@ class Office:
         if self.world.bug is Bug.EPOCH_KEPT_AFTER_RESTORE:
             return self._keep_epoch(machine, effect)
         self.world.tell(f"{self.name} and the hub disagree: {effect.reason}")
-        self._pull(machine.epoch, effect.reason)
+        self._partings += 1
+        if self._partings > PARTINGS_MAX:
+            # Mending did not help: whatever is wrong, asking at once again would only go in circles.
+            self._hang_up()
+            self.connect_later(self._rng.randrange(PARTING_PAUSE_MS))
+        else:
+            self._pull(machine.epoch, effect.reason)
         return []
 
     def _keep_epoch(self, machine: OfficeSync, effect: OpenEpoch) -> list[Effect]:

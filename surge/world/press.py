@@ -55,7 +55,7 @@ class Press:
 
     def new_job(self, disk: OfficeDisk, nik: int, issue: int, *, override: bool) -> None:
         """A card was asked for; part of the commit that records why."""
-        attempt = f"{self._office.name}/{self._rng.getrandbits(40):010x}"
+        attempt = self._new_name()
         is_home = disk.node == f"{nik // 10**10:06}-1" and (nik, issue) not in disk.given_back
         fence = 0 if is_home or override else None
         disk.jobs[attempt] = Job(attempt, nik, issue, card.REQUESTED, fence, override=override)
@@ -134,7 +134,7 @@ class Press:
                 continue
             if job.attempt == self._in_printer:
                 continue  # Still printing; its report will come.
-            if job.state == card.SENT and not self._step(job, card.IN_DOUBT):
+            if job.state == card.SENT and not self._step(job, card.IN_DOUBT) and not office.is_up:
                 return
             delay_ms = self._rng.randrange(*LOOK_MS)
             office.world.loop.after(delay_ms, self._resolve, office.life, job.attempt)
@@ -163,18 +163,18 @@ class Press:
             delay_ms = self._rng.randrange(*PRINT_MS)
             office.world.loop.after(delay_ms, self._reserve_late, office.life, job.attempt)
             return
-        if self._reserve(job) and office.guarded(lambda: office.step("between intent and print")):
-            self._feed(job)
-
-    def _reserve(self, job: Job) -> bool:
-        """Commit the intent: attempt, serial and fence."""
-        return self._step(replace(job, serial=self.stack[-1], machine=self._office.name), card.SENT)
+        # Named when it is tried, not when it is asked for: a ledger restored to the time between would give the
+        # second card the first one's name, and the hub would see one card.
+        fresh = replace(job, attempt=self._new_name(), serial=self.stack[-1], machine=office.name)
+        done = self._step(fresh, card.SENT, was=job.attempt)
+        if done and office.guarded(lambda: office.step("between intent and print")):
+            self._feed(fresh)
 
     def _reserve_late(self, life: int, attempt: str) -> None:
         office = self._office
         job = office.disk.jobs.get(attempt)
         if life == office.life and office.is_up and job is not None and self.stack:
-            self._reserve(job)
+            self._step(replace(job, serial=self.stack[-1], machine=office.name), card.SENT)
             if attempt in self.tray:
                 self._confirm(attempt)
 
@@ -224,8 +224,11 @@ class Press:
 
     # Writing
 
-    def _step(self, job: Job, state: event_pb2.CardState.ValueType) -> bool:
-        """Commit one step of an attempt, event and ledger in one."""
+    def _new_name(self) -> str:
+        return f"{self._office.name}/{self._rng.getrandbits(40):010x}"
+
+    def _step(self, job: Job, state: event_pb2.CardState.ValueType, *, was: str = "") -> bool:
+        """Commit one step of an attempt, event and ledger in one; ``was`` is the job's name until now."""
         office, oracle = self._office, self._office.world.oracle
         fact = oracle.new_fact()
         body = bodies.card_moved(
@@ -235,6 +238,7 @@ class Press:
 
         def write(disk: OfficeDisk) -> None:
             office.append(disk, int(Kind.CARD_MOVED), job.nik, body, fact)
+            disk.jobs.pop(was, None)
             disk.jobs[job.attempt] = replace(job, state=state)
             oracle.intents.add(job.attempt)
 

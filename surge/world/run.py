@@ -18,8 +18,8 @@ RECORDINGS_PER_OFFICE = 40
 BLANKS_PER_OFFICE = 60
 # An idle office greets every six hours, and its retry may sleep half an hour before that.
 SETTLE_HOURS_MAX = 48
-STEPS_PER_RECORDING_MAX = 400
-STEPS_PER_OFFICE_DAY_MAX = 4_000
+STEPS_PER_RECORDING_MAX = 150
+STEPS_PER_OFFICE_DAY_MAX = 2_000
 
 
 @dataclass(frozen=True, slots=True)
