@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hub.dispatch import rights
-from hub.merge import log
+from hub.merge import log, wanted
 from hub.merge.arrival import BY_HAND, Arrival, Outcome, hold_fork
 from hub.merge.fold import Heads, fold_frame, write_heads, write_parked
 from sepe.errors import TransientError
@@ -33,6 +33,7 @@ class Batch:
         # Of the epochs that moved: when and by what way their last frame came.
         self._seen: dict[Epoch, tuple[int, str]] = {}
         self._ahead_ms: dict[str, int] = {}
+        self._misses_events = wanted.any_wanted(connection)
 
     def take(self, arrival: Arrival, opened: OpenedFrame) -> Outcome:
         """Judge a proven frame against the frames taken before, and log it when it is next."""
@@ -48,9 +49,12 @@ class Batch:
                 self._states[key] = state = advanced(state, header)
                 self._log_frame(arrival, opened, verdict.skip)
                 answer = ack(state, sync_pb2.VERDICT_DURABLE, hub_ms=hub_ms)
-                return Outcome(answer, verdict.judgement, events_merged=header.count - verdict.skip)
+                return Outcome(self._asking(answer), verdict.judgement, events_merged=header.count - verdict.skip)
             case Judgement.DUPLICATE:
-                return Outcome(ack(state, sync_pb2.VERDICT_DURABLE, hub_ms=hub_ms), verdict.judgement)
+                if self._misses_events and wanted.mend(self._connection, arrival, opened):
+                    self._next_number = log.last_number(self._connection) + 1
+                answer = ack(state, sync_pb2.VERDICT_DURABLE, hub_ms=hub_ms)
+                return Outcome(self._asking(answer), verdict.judgement)
             case Judgement.GAP:
                 return Outcome(ack(state, sync_pb2.VERDICT_GAP, hub_ms=hub_ms), verdict.judgement)
             case Judgement.FORK:
@@ -77,13 +81,9 @@ class Batch:
         number, self._next_number = self._next_number, self._next_number + 1
         cap = cap_of(arrival.received_ms)
         parked = fold_frame(self._heads, columns, opened.chains, frame_number=number, cap=cap, start=skip)
-        self._connection.execute(
-            "INSERT INTO frame (number, node, epoch, first_seq, last_seq, skip, chain_after, received_ms, cap_ms,"
-            " via, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                number, header.node, header.epoch, header.first_seq, header.last_seq, skip, header.chain_after,
-                arrival.received_ms, wall_ms_of(cap), arrival.via, arrival.data,
-            ),
+        log.insert(
+            self._connection, number, header, skip=skip, received_ms=arrival.received_ms, cap_ms=wall_ms_of(cap),
+            via=arrival.via, data=arrival.data,
         )  # fmt: skip
         if parked:
             write_parked(self._connection, number, parked)
@@ -93,6 +93,12 @@ class Batch:
         if ahead_ms > AHEAD_MS_MAX:
             self._ahead_ms[header.node] = ahead_ms
         self._seen[header.node, header.epoch] = (arrival.received_ms, arrival.via)
+
+    def _asking(self, answer: sync_pb2.Ack) -> sync_pb2.Ack:
+        """The answer; with it, what the log lacks of this node."""
+        if self._misses_events:
+            wanted.ask(self._connection, answer)
+        return answer
 
     def _move_watermark(self, node: str, epoch: bytes, seen_ms: int) -> None:
         state, before = self._states[node, epoch], self._loaded[node, epoch]

@@ -50,7 +50,7 @@ class OwnHistory:
 
     def open_epoch(self) -> None:
         """Begin another history: after a restore, events that the lost copy wrote may live on at another hub."""
-        self._set_meta("epoch", secrets.token_bytes(EPOCH_BYTES))
+        new_epoch(self._connection)
 
     def _meta(self, name: str, default: Any = None) -> Any:
         row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
@@ -61,3 +61,8 @@ class OwnHistory:
             "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
             (name, value),
         )
+
+
+def new_epoch(connection: Connection) -> None:
+    """Begin another history of the hub, in the caller's transaction; see `OwnHistory.open_epoch`."""
+    connection.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (secrets.token_bytes(EPOCH_BYTES),))

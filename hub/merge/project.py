@@ -22,11 +22,15 @@ from sepe.events import Event
 from sepe.head import REF
 from sepe.hlc import wall_ms_of
 from sepe.resident import Claim, Resident, identities, join_all, lift
-from sepe_io.sqlite import Connection, transaction, translated
+from sepe_io.logs import logger
+from sepe_io.sqlite import Connection, StorageDamagedError, transaction, translated
 
 # 2,000 NIK and their few events each: some megabytes in memory, under a second of folding.
 NIKS_MAX = 2_000
 CASE_ID_CHARS = 12
+_CASE_COLUMNS = "id, kind, nik, subject, is_open, opened_ms, decided_ms, detail"
+
+_log = logger("hub.project")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +41,23 @@ class _Folded:
 
 
 def project(connection: Connection, niks: Sequence[int] | None = None) -> int:
-    """Fold the dirty NIK, all (``None``) or those among ``niks``; return how many were folded."""
-    done = 0
+    """Fold the dirty NIK, all (``None``) or those among ``niks``; return how many were folded.
+
+    A NIK whose events lie in a damaged frame stays marked until the frame is back, and keeps no other waiting.
+    """
+    done = after = 0
     while True:
         with translated():
-            batch = _dirty(connection, niks)
+            batch = _dirty(connection, niks, after)
             if not batch:
                 return done
-            folded = _fold_batch(connection, batch)
+            folded = _fold_readable(connection, batch)
         with transaction(connection):
-            secret = bytes(connection.execute("SELECT value FROM meta WHERE name = 'case_secret'").fetchone()[0])
+            secret = _secret(connection)
             stored = sum(_store(connection, secret, one) for one in folded)
         done += stored
-        if niks is not None or not stored:
-            # All of a batch grew under our hands: a busy worker, whose own projector comes by soon.
+        after = batch[-1]
+        if niks is not None:
             return done
 
 
@@ -80,12 +87,25 @@ def state_name(state: int) -> str:
     return names.get(state, str(state))
 
 
-def _dirty(connection: Connection, niks: Sequence[int] | None) -> list[int]:
+def _dirty(connection: Connection, niks: Sequence[int] | None, after: int) -> list[int]:
     if niks is not None:
         wanted = [connection.execute("SELECT nik FROM dirty WHERE nik = ?", (nik,)).fetchone() for nik in niks]
         return [row[0] for row in wanted if row]
-    rows = connection.execute("SELECT nik FROM dirty ORDER BY nik LIMIT ?", (NIKS_MAX,))
+    rows = connection.execute("SELECT nik FROM dirty WHERE nik > ? ORDER BY nik LIMIT ?", (after, NIKS_MAX))
     return [nik for (nik,) in rows]
+
+
+def _fold_readable(connection: Connection, niks: Sequence[int]) -> list[_Folded]:
+    """Those of ``niks`` whose events can be read."""
+    try:
+        return _fold_batch(connection, niks)
+    except StorageDamagedError as exc:
+        _log.error("projection.damaged", error=str(exc))
+    found = []
+    for nik in niks:
+        with suppress(StorageDamagedError):
+            found += _fold_batch(connection, [nik])
+    return found
 
 
 def _fold_batch(connection: Connection, niks: Iterable[int]) -> list[_Folded]:
@@ -94,28 +114,59 @@ def _fold_batch(connection: Connection, niks: Iterable[int]) -> list[_Folded]:
     ]
 
 
-def _store(connection: Connection, secret: bytes, folded: _Folded) -> bool:
+def is_as_stored(connection: Connection, nik: int) -> bool:
+    """Whether what is stored of one NIK's cases is what its events say. A marked NIK need not be.
+
+    Raises:
+        StorageDamagedError: its events cannot be read.
+    """
+    secret = _secret(connection)
+    folded = _fold_batch(connection, [nik])[0]
+    summary = connection.execute("SELECT nik, claims, identities, cards FROM folded WHERE nik = ?", (nik,))
+    cases = connection.execute(f"SELECT {_CASE_COLUMNS} FROM resident_case WHERE nik = ? ORDER BY id", (nik,))
+    return bool(
+        summary.fetchall() == [_summary(folded)] and cases.fetchall() == sorted(_case_rows(secret, folded))
+    )  # fmt: skip
+
+
+def forget(connection: Connection, nik: int) -> None:
+    """Throw away what is stored of one NIK's cases, in the caller's transaction."""
+    for table in ("folded", "resident_case"):
+        connection.execute(f"DELETE FROM {table} WHERE nik = ?", (nik,))
+
+
+def _secret(connection: Connection) -> bytes:
+    return bytes(connection.execute("SELECT value FROM meta WHERE name = 'case_secret'").fetchone()[0])
+
+
+def _summary(folded: _Folded) -> tuple[int, int, int, int]:
+    resident = folded.resident
+    cards = {(step.product, step.issue, step.attempt) for step in resident.steps if step.state == card.PRINTED}
+    return folded.nik, len(resident.claims), len(identities(resident)), len(cards)
+
+
+def _case_rows(secret: bytes, folded: _Folded) -> Iterator[tuple[Any, ...]]:
+    """One row per case, in the order of `_CASE_COLUMNS`."""
     nik, resident = folded.nik, folded.resident
+    for one in case.cases_of(resident):
+        detail, opened_ms, decided_ms = _detail(resident, one)
+        yield (
+            case_id(secret, one.kind, nik, one.subject), one.kind, nik, one.subject, int(one.is_open),
+            opened_ms, decided_ms, json.dumps(detail, ensure_ascii=False),
+        )  # fmt: skip
+
+
+def _store(connection: Connection, secret: bytes, folded: _Folded) -> bool:
+    nik = folded.nik
     head = connection.execute("SELECT length(refs) FROM head WHERE nik = ?", (nik,)).fetchone()
     if head is not None and head[0] != folded.events * REF.size:
         return False  # It grew while we folded and is still marked.
-    cards = {(step.product, step.issue, step.attempt) for step in resident.steps if step.state == card.PRINTED}
-    connection.execute(
-        "INSERT INTO folded (nik, claims, identities, cards) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-        " claims = excluded.claims, identities = excluded.identities, cards = excluded.cards",
-        (nik, len(resident.claims), len(identities(resident)), len(cards)),
+    forget(connection, nik)
+    connection.execute("INSERT INTO folded (nik, claims, identities, cards) VALUES (?, ?, ?, ?)", _summary(folded))
+    connection.executemany(
+        f"INSERT INTO resident_case ({_CASE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        _case_rows(secret, folded),
     )
-    connection.execute("DELETE FROM resident_case WHERE nik = ?", (nik,))
-    for one in case.cases_of(resident):
-        detail, opened_ms, decided_ms = _detail(resident, one)
-        connection.execute(
-            "INSERT INTO resident_case (id, kind, nik, subject, is_open, opened_ms, decided_ms, detail)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                case_id(secret, one.kind, nik, one.subject), one.kind, nik, one.subject, int(one.is_open),
-                opened_ms, decided_ms, json.dumps(detail, ensure_ascii=False),
-            ),
-        )  # fmt: skip
     connection.execute("DELETE FROM dirty WHERE nik = ?", (nik,))
     return True
 

@@ -1,9 +1,10 @@
 """The hub's tables.
 
-Truth is `frame` (the bytes as they came), `epoch` (how far each history reaches), `key` and `meta`. The rest is
-folded from them and can be made again: `head` (one narrow row per NIK), `parked`, `right`, and for the few NIK
-that a person must look at, `folded` and `resident_case`. `dirty` names the NIK whose last two are out of date; it
-is filled by triggers inside the merge's own transaction, so no kill can leave a NIK forgotten.
+Truth is `frame` (the bytes as they came), `epoch` (how far each history reaches), `key` and `meta`; `wanted` and
+`proof` are what reading the log back found. The rest is folded from them and can be made again: `head` (one
+narrow row per NIK), `parked`, `right`, and for the few NIK that a person must look at, `folded` and
+`resident_case`. `dirty` names the NIK whose last two are out of date; it is filled by triggers inside the
+merge's own transaction, so no kill can leave a NIK forgotten.
 """
 
 from __future__ import annotations
@@ -168,4 +169,33 @@ CREATE TABLE quarantine_overflow (
 # A key that named its successor signs until then.
 _RETIRED_KEYS = "ALTER TABLE key ADD COLUMN retired_ms INTEGER;"
 
-STEPS = [_FIRST, _RETIRED_KEYS]
+# seal: of what a frame's own signature does not cover; see hub.merge.log.
+# wanted: events that the log lost or cannot read, by the run that is asked for. number: the row whose bytes are
+# damaged, NULL when no row is left. before, after: the digests between which what comes must fit.
+# proof: how many events of a history were last read back, how far it was followed, and the digest there.
+_READING_BACK = """
+ALTER TABLE frame ADD COLUMN seal BLOB;
+CREATE TABLE wanted (
+    node TEXT NOT NULL,
+    epoch BLOB NOT NULL,
+    first_seq INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    number INTEGER,
+    before BLOB,
+    after BLOB NOT NULL,
+    found_ms INTEGER NOT NULL,
+    asked INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (node, epoch, first_seq)
+) WITHOUT ROWID;
+CREATE TABLE proof (
+    node TEXT NOT NULL,
+    epoch BLOB NOT NULL,
+    events INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    chain BLOB NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (node, epoch)
+) WITHOUT ROWID;
+"""
+
+STEPS = [_FIRST, _RETIRED_KEYS, _READING_BACK]

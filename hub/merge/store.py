@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hub.dispatch import rights
-from hub.merge import log, project, registry
+from hub.merge import log, project, proofs, registry, wanted
 from hub.merge.arrival import VIA_RELEASE, VIA_SELF, Arrival, Outcome, prove, refuse
 from hub.merge.batch import Batch, StaleWriterError
 from hub.merge.own import OwnHistory
@@ -171,7 +171,10 @@ class HubStore:
                     verdict == sync_pb2.VERDICT_FORK, now_ms, hello.node,
                 ),
             )  # fmt: skip
-        return ack(state, verdict, hub_ms=now_ms, reason="fork" if verdict == sync_pb2.VERDICT_FORK else "")
+            answer = ack(state, verdict, hub_ms=now_ms, reason="fork" if verdict == sync_pb2.VERDICT_FORK else "")
+            wanted.ask(self.connection, answer)
+            proofs.tell(self.connection, answer)
+        return answer
 
     def public_key_of(
         self, node: str, key_id: bytes, *, now_ms: int | None = None, even_revoked: bool = False
@@ -204,24 +207,19 @@ class HubStore:
             return registry.revoke(self.connection, node, now_ms=now_ms)
 
     def frames_of(self, node: str, epoch: bytes | None, after_seq: int) -> Iterator[bytes]:
-        """A node's own frames in the order they were logged, those that end above ``after_seq``.
+        """A node's own frames that end above ``after_seq``: its epochs as they came, each in the order of seq.
 
         Reads by a connection of its own, so any thread may use it.
         """
         with translated():
             connection = self.reader()
             try:
-                number = 0
-                while True:
-                    rows = connection.execute(
-                        "SELECT number, data FROM frame WHERE number > ? AND node = ? AND last_seq > ?"
-                        " AND (? IS NULL OR epoch = ?) ORDER BY number LIMIT ?",
-                        (number, node, after_seq, epoch, epoch, log.PAGE_FRAMES),
-                    ).fetchall()
-                    if not rows:
-                        return
-                    for number, data in rows:  # noqa: B007 - the last number pages on
-                        yield data
+                epochs = connection.execute(
+                    "SELECT epoch FROM epoch WHERE node = ?1 AND (?2 IS NULL OR epoch = ?2) ORDER BY first_seen_ms",
+                    (node, epoch),
+                ).fetchall()
+                for (one,) in epochs:
+                    yield from log.frames_of_epoch(connection, node, one, after_seq)
             finally:
                 connection.close()
 

@@ -3,8 +3,10 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -141,6 +143,8 @@ class Ack(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_MS_FIELD_NUMBER: _builtins.int
     HUB_MS_FIELD_NUMBER: _builtins.int
+    WANTED_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     epoch: _builtins.bytes
     verdict: Global___Verdict.ValueType
@@ -153,6 +157,14 @@ class Ack(_message.Message):
     retry_after_ms: _builtins.int
     hub_ms: _builtins.int
     """The hub's clock, milliseconds since 1970."""
+    @_builtins.property
+    def wanted(self) -> _containers.RepeatedCompositeFieldContainer[Global___Wanted]:
+        """Events that the hub acknowledged once and cannot read any more: it asks for frames of exactly these runs."""
+
+    @_builtins.property
+    def proof(self) -> Global___Proof:
+        """In the answer to a greeting: what the hub last read back from its log. Absent before the first time."""
+
     def __init__(
         self,
         *,
@@ -164,11 +176,76 @@ class Ack(_message.Message):
         reason: _builtins.str = ...,
         retry_after_ms: _builtins.int = ...,
         hub_ms: _builtins.int = ...,
+        wanted: _abc.Iterable[Global___Wanted] | None = ...,
+        proof: Global___Proof | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["proof", b"proof"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["durable_chain", b"durable_chain", "durable_seq", b"durable_seq", "epoch", b"epoch", "hub_ms", b"hub_ms", "node", b"node", "reason", b"reason", "retry_after_ms", b"retry_after_ms", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["durable_chain", b"durable_chain", "durable_seq", b"durable_seq", "epoch", b"epoch", "hub_ms", b"hub_ms", "node", b"node", "proof", b"proof", "reason", b"reason", "retry_after_ms", b"retry_after_ms", "verdict", b"verdict", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Ack: _TypeAlias = Ack  # noqa: Y015
+
+@_typing.final
+class Wanted(_message.Message):
+    """A run of a node's events, of its current epoch or of an earlier one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    FIRST_SEQ_FIELD_NUMBER: _builtins.int
+    LAST_SEQ_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.bytes
+    first_seq: _builtins.int
+    last_seq: _builtins.int
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.bytes = ...,
+        first_seq: _builtins.int = ...,
+        last_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "first_seq", b"first_seq", "last_seq", b"last_seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Wanted: _TypeAlias = Wanted  # noqa: Y015
+
+@_typing.final
+class Proof(_message.Message):
+    """The hub read a node's events back, byte by byte, and followed their chain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    CHAIN_FIELD_NUMBER: _builtins.int
+    AT_MS_FIELD_NUMBER: _builtins.int
+    events: _builtins.int
+    """Events of all the node's epochs that were read and fit their chain, and those that did not or are missing."""
+    missing: _builtins.int
+    seq: _builtins.int
+    """Of the epoch that was greeted for: how far the chain was followed, and the digest that came out."""
+    chain: _builtins.bytes
+    at_ms: _builtins.int
+    """When, by the hub's clock, milliseconds since 1970."""
+    def __init__(
+        self,
+        *,
+        events: _builtins.int = ...,
+        missing: _builtins.int = ...,
+        seq: _builtins.int = ...,
+        chain: _builtins.bytes = ...,
+        at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "chain", b"chain", "events", b"events", "missing", b"missing", "seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Proof: _TypeAlias = Proof  # noqa: Y015
