@@ -107,7 +107,7 @@ def another_history(office: Path, hub_dir: Path) -> None:
         (double_a_frame, "events at the hub more than once"),
         (lose_an_office_row, "events at the hub that no office wrote"),
         (write_on_unheard, "events still waiting in an office"),
-        (change_a_head, "digest, digest of every record and counts after a rebuild from the log"),
+        (change_a_head, "digest and counts after a rebuild from the log"),
         (another_history, "events at the hub that no office wrote"),
     ],
 )

@@ -1,4 +1,4 @@
-"""docs/reference/faults.md stays true: every fault has a row, and what a row names exists."""
+"""docs/reference/faults.md and docs/guarantees.md stay true: every fault has a row, and what they name exists."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from surge.world.faults import NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference" / "faults.md"
+GUARANTEES = ROOT / "docs" / "guarantees.md"
 # Numbers are names: some were given up and are not given again.
 FAULTS = frozenset(range(1, 76)) - {8, 17, 35, 60, 67, 72}
 OPEN = "**not yet**"
@@ -61,3 +62,16 @@ def test_what_a_row_names_exists(number: int, name: str) -> None:
         assert re.search(
             rf"^ *(async )?def {re.escape(test)}\(", file.read_text(encoding="utf-8"), re.MULTILINE
         ), f"fault {number}: {path} has no {test}"
+
+
+@pytest.mark.parametrize(
+    "path", sorted(set(re.findall(r"`((?:surge|tests|sepe_io|deploy|docs)/[^` ]+)`", GUARANTEES.read_text())))
+)
+def test_what_the_guarantees_name_exists(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+def test_every_checker_of_the_world_stands_behind_a_promise() -> None:
+    checkers = {file.name for file in (ROOT / "surge" / "world" / "checkers").glob("[a-z]*.py")}
+    text = GUARANTEES.read_text(encoding="utf-8")
+    assert [name for name in sorted(checkers) if f"surge/world/checkers/{name}" not in text] == []
