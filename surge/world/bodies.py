@@ -18,10 +18,13 @@ KIND_OF_NEXT_YEAR = 77
 
 def recorded(fact: int, *, name: str, fields: dict[str, str] | None = None, issue: int = 0) -> bytes:
     """One enrolment."""
-    return event_pb2.Recorded(
-        name=name, birth_date="1990-01-01", sex="P", product=PRODUCT, reason="new", operator=str(fact), issue=issue,
-        **(fields or {}),
-    ).SerializeToString(deterministic=True)  # fmt: skip
+    body = event_pb2.Recorded(
+        name=name, birth_date="1990-01-01", sex="P", product=PRODUCT, reason="new", operator=str(fact),
+        issue=issue,
+    )  # fmt: skip
+    for field, value in (fields or {}).items():
+        setattr(body, field, value)
+    return body.SerializeToString(deterministic=True)
 
 
 def corrected(fact: int, fields: dict[str, str]) -> bytes:

@@ -97,6 +97,5 @@ class Broker:
             oldest = next(other for other in queue if other.node == message.node)
             queue.remove(oldest)
             held[message.node] -= 1
-        if len(queue) > self.queue_max_seen:
-            self.queue_max_seen = len(queue)
+        self.queue_max_seen = max(self.queue_max_seen, len(queue))
         self.wake()

@@ -96,7 +96,11 @@ class HubDisk:
     def events_of(self, nik: int) -> list[Event]:
         """Every readable event of one NIK, found as the product finds them: by the head's pointers."""
         head = self.heads.get(nik)
-        return [] if head is None else readable(self.log[number].event(index) for number, index in refs_of(head.refs))
+        return (
+            []
+            if head is None
+            else readable(self.log[number].event(index) for number, index in refs_of(bytes(head.refs)))
+        )
 
     def bodies(self) -> Iterator[bytes]:
         """Every event in the log, as often as it was counted."""
@@ -140,7 +144,7 @@ def readable(events: Iterable[Event]) -> list[Event]:
     result: list[Event] = []
     for event in events:
         try:
-            if event.kind == Kind.RECORDED or event.kind == Kind.CORRECTED:
+            if event.kind in (Kind.RECORDED, Kind.CORRECTED):
                 body_of(event.kind, event.body)
         except PeerProtocolError:
             continue

@@ -97,7 +97,9 @@ class Desk:
             if rng.random() < habits.print_share:
                 issue = 2 if rng.random() < habits.second_issue_share else 1
             override = issue > 0 and rng.random() < habits.override_share
-            record(office, nik, name, {"address": f"street {world.oracle.last_fact}"}, issue=issue, override=override)
+            record(
+                office, nik, name, {"address": f"street {world.oracle.last_fact}"}, issue=issue, override=override
+            )
         if world.strikes(world.faults.poison):
             slip_poison(office, nik, kind_is_known=rng.random() < 0.5)
 
@@ -156,7 +158,7 @@ def receive_stock(office: Office, count: int) -> bool:
 def _commit(office: Office, write: Callable[[OfficeDisk], None]) -> bool:
     done = office.guarded(lambda: office.commit(write))
     if done:
-        office.grew()
+        office.relay.grew()
         office.press.pump()
         office.world.tell_commit(office)
     return done

@@ -84,7 +84,7 @@ class EpochRows:
         """Drop every row above ``seq``."""
         part = slice(max(seq - self.floor_seq, 0), None)
         for column in (self.niks, self.stamps, self.kinds, self.bodies, self.chains):
-            del column[part]  # type: ignore[attr-defined]
+            del column[part]
 
     def prune(self, seq: int) -> list[bytes]:
         """Forget the rows up to ``seq``; return their bodies."""
@@ -95,7 +95,7 @@ class EpochRows:
         self.floor_chain = self.chains[count - 1]
         self.floor_seq += count
         for column in (self.niks, self.stamps, self.kinds, self.bodies, self.chains):
-            del column[:count]  # type: ignore[attr-defined]
+            del column[:count]
         return gone
 
     def copy(self) -> EpochRows:

@@ -58,7 +58,7 @@ class Ending:
                 except PeerProtocolError:
                     continue  # The product parks it.
         entries = {
-            nik: [places[place] for place in refs_of(head.refs) if place in places]
+            nik: [places[place] for place in refs_of(bytes(head.refs)) if place in places]
             for nik, head in disk.heads.items()
         }
         records = {nik: joined(found) for nik, found in entries.items()}

@@ -311,7 +311,7 @@ class Hub:
         if arrival.office is None:
             self._world.announce(word)
         else:
-            self._world.network.grpc(arrival.office, arrival.session, arrival.office.hear, word)
+            self._world.network.grpc(arrival.office, arrival.session, arrival.office.relay.hear, word)
 
     def _ask_for_patience(self, arrival: Arrival) -> None:
         header = peek(arrival.data)

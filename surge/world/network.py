@@ -55,7 +55,7 @@ class Network:
     def grpc(self, office: Office, session: int, call: Callable[..., Any], *arguments: Any) -> None:
         """Carry one message on the stream of that session, either way."""
         line = office.line
-        if line.is_cut or office.session != session:
+        if line.is_cut or office.relay.session != session:
             return
         now_ms = self._loop.now_ms
         at_ms = max(now_ms + line.way_ms + int(self._rng.random() * line.way_ms), line.clear_ms)
@@ -69,5 +69,5 @@ class Network:
     def _arrive_on_stream(
         self, office: Office, session: int, call: Callable[..., Any], arguments: tuple[Any, ...]
     ) -> None:
-        if not office.line.is_cut and office.session == session:
+        if not office.line.is_cut and office.relay.session == session:
             call(*arguments)

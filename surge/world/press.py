@@ -244,7 +244,7 @@ class Press:
 
         done = office.guarded(lambda: office.commit(write))
         if done:
-            office.grew()
+            office.relay.grew()
         return done
 
     def _set(self, job: Job, **changes: int) -> None:

@@ -1,8 +1,8 @@
 """Mending an office's history after a restore or a clone, as a plan and its performance.
 
-The hub's copy is compared with ours by their chains. What we hold above the common seq and the hub holds nowhere is
-written again in another epoch, with its old stamp; what the hub holds and we do not takes its place. Rows that the
-hub holds in *another* of our epochs (a backup restored twice) are recognised by stamp and body, and not repeated.
+The hub's copy is compared with ours by their chains. What we hold above the common seq and the hub holds nowhere
+is written again in another epoch, with its old stamp; what the hub holds and we do not takes its place. Rows that
+the hub holds in *another* of our epochs (a backup restored twice) are known by stamp and body and not repeated.
 """
 
 from __future__ import annotations
@@ -44,20 +44,18 @@ class Plan:
 def plan(disk: OfficeDisk, epoch: bytes, history: History) -> Plan:
     """Compare every epoch that the hub knows of us with our rows; ``epoch`` is the one that was complained of."""
     result = Plan()
-    held_elsewhere = {
-        (row[1], row[3]) for other, (rows, _) in history.items() if other != epoch for row in rows
-    }
+    held_elsewhere = {(row[1], row[3]) for other, (rows, _) in history.items() if other != epoch for row in rows}
     for other, (events, chains) in history.items():
         rows = disk.rows_of(other)
         if rows is None:
             result.adopted.append((other, 0, events))
             result.learnt += events
         elif other == epoch:
-            _compare(result, disk, rows, events, chains, held_elsewhere)
+            _compare(result, rows, rows is disk.current, (events, chains), held_elsewhere)
     if epoch not in history:
         rows = disk.rows_of(epoch)
         if rows is not None:
-            _compare(result, disk, rows, [], [], held_elsewhere)
+            _compare(result, rows, rows is disk.current, ([], []), held_elsewhere)
     return result
 
 
@@ -74,12 +72,12 @@ def perform(disk: OfficeDisk, plan: Plan, new_epoch: bytes) -> None:
 
 def _compare(
     result: Plan,
-    disk: OfficeDisk,
     rows: EpochRows,
-    events: list[Row],
-    chains: list[bytes],
+    is_current: bool,
+    theirs: tuple[list[Row], list[bytes]],
     held_elsewhere: set[tuple[int, bytes]],
 ) -> None:
+    events, chains = theirs
     hub_seq = min(len(events), len(chains))
     floor, last = rows.floor_seq, rows.last_seq
     common = min(last, hub_seq)
@@ -91,7 +89,7 @@ def _compare(
     # A hub that does not know our floor asks for rows that we pruned: what is left of ours goes on elsewhere.
     lost = events[common:] if reaches_floor else []
     result.parted = rows.epoch
-    result.opens = rows is disk.current
+    result.opens = is_current
     result.again = [row for row in rows.rows_above(common) if (row[1], row[3]) not in held_elsewhere]
     result.adopted.append((rows.epoch, max(common, floor), lost))
     result.learnt += lost

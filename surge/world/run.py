@@ -14,6 +14,7 @@ from surge.world.faults import STANDARD, Faults
 from surge.world.loop import DAY_MS, HOUR_MS, MINUTE_MS
 from surge.world.world import World
 
+FIRST_KECAMATAN = 537_101
 RECORDINGS_PER_OFFICE = 40
 BLANKS_PER_OFFICE = 60
 # An idle office greets every six hours, and its retry may sleep half an hour before that.
@@ -66,8 +67,7 @@ def play(seed: int, plan: Plan | None = None, *, wants_story: bool = False) -> V
     plan = plan or Plan()
     world = make(seed, plan, wants_story=wants_story)
     steps_max = (
-        STEPS_PER_RECORDING_MAX * max(_recordings(plan), 50)
-        + STEPS_PER_OFFICE_DAY_MAX * plan.offices * plan.days
+        STEPS_PER_RECORDING_MAX * max(_recordings(plan), 50) + STEPS_PER_OFFICE_DAY_MAX * plan.offices * plan.days
     )
     world.is_within_steps = world.loop.run(world.loop.now_ms + plan.days * DAY_MS, steps_max=steps_max)
     world.calm()
@@ -80,7 +80,8 @@ def play(seed: int, plan: Plan | None = None, *, wants_story: bool = False) -> V
 def make(seed: int, plan: Plan, *, wants_story: bool = False) -> World:
     """The world as it begins, with the work and the faults of its days already drawn."""
     faults = plan.faults
-    world = World(seed, offices=plan.offices, faults=faults, bug=plan.bug, wants_story=wants_story)
+    nodes = [f"{FIRST_KECAMATAN + index}-1" for index in range(plan.offices)]
+    world = World(seed, nodes=nodes, faults=faults, bug=plan.bug, wants_story=wants_story)
     rng = world.rng
     # Clocks that show whole minutes, or hours, make equal stamps.
     world.clock_tick_ms = rng.choice((1, MINUTE_MS, HOUR_MS))
@@ -115,7 +116,7 @@ def figures(world: World) -> dict[str, int]:
     return {
         "events": len(oracle.committed),
         "events_merged": sum(len(row.bodies()) for row in world.hub.disk.log),
-        "frames_sent": sum(office.frames_sent for office in world.offices),
+        "frames_sent": sum(office.relay.frames_sent for office in world.offices),
         "frames_logged": len(world.hub.disk.log),
         "epochs": len(world.hub.disk.states),
         "quarantined": len(world.hub.disk.quarantine),

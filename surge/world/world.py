@@ -1,13 +1,15 @@
 """A whole world: offices, lines, a broker and a hub under one seed.
 
-Everything that happens is a call in one `Loop`, and every choice is drawn from one ``random.Random(seed)``; nothing
-reads the machine's clock, and nothing iterates over a set of strings. So a seed tells the same story anywhere.
+Everything that happens is a call in one `Loop`, and every choice is drawn from one ``random.Random(seed)``;
+nothing reads the machine's clock or goes through a set of strings in order. So a seed tells one story anywhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
+from sepe.ids import kecamatan_of
 from sepe.wire.v1 import sync_pb2
 from surge.world.broker import Broker
 from surge.world.bugs import Bug
@@ -19,8 +21,6 @@ from surge.world.loop import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, START_MS, Lo
 from surge.world.network import NOTICE_MS_MAX, Line, Network
 from surge.world.office import Office
 from surge.world.oracle import Oracle
-
-FIRST_KECAMATAN = 537_101
 
 
 class World:
@@ -37,7 +37,7 @@ class World:
         self,
         seed: int,
         *,
-        offices: int,
+        nodes: Sequence[str],
         faults: Faults,
         bug: Bug | None = None,
         clock_tick_ms: int = 1,
@@ -57,10 +57,10 @@ class World:
         self.broker.wake = self.hub.pump
         self.last_serial = 0
         self.is_within_steps = True
-        self.kecamatan_codes = [FIRST_KECAMATAN + index for index in range(offices)]
+        self.kecamatan_codes = sorted({int(kecamatan_of(node)) for node in nodes})
         self.offices: list[Office] = []
-        for code in self.kecamatan_codes:
-            self.add_office(f"{code}-1")
+        for node in nodes:
+            self.add_office(node)
 
     # Chance and story
 
@@ -85,9 +85,9 @@ class World:
         if disk is None:
             disk = OfficeDisk(node, [EpochRows(node, self.rng.randbytes(16))])
         line = Line(way_ms=self.rng.choice((10, 40, 150, 300)))
-        office = Office(self, self.rng, name or node, node, disk, line)
+        office = Office(self, self.rng, name or node, disk=disk, line=line)
         self.offices.append(office)
-        office.connect_later(self.rng.randrange(10 * SECOND_MS))
+        office.relay.connect_later(self.rng.randrange(10 * SECOND_MS))
         return office
 
     def office(self, name: str) -> Office:
@@ -137,7 +137,7 @@ class World:
     def grpc_reset(self) -> None:
         """The hub's end of every stream is gone; the offices notice sooner or later."""
         for office in self.offices:
-            if office.kind == "grpc":
+            if office.relay.kind == "grpc":
                 self._tell_of_cut_later(office)
 
     def broker_falls(self) -> None:
@@ -145,7 +145,7 @@ class World:
         self.tell("broker stops")
         self.broker.is_up = False
         for office in self.offices:
-            if office.kind == "nats":
+            if office.relay.kind == "nats":
                 self._tell_of_cut_later(office)
 
     def broker_rises(self) -> None:
@@ -167,29 +167,31 @@ class World:
         if office.line.is_cut:
             self.tell(f"{office.name}: line mended")
             office.line.is_cut = False
-            if office.is_up and not office.kind:
-                office.connect_later(self.rng.randrange(MINUTE_MS))
+            if office.is_up and not office.relay.kind:
+                office.relay.connect_later(self.rng.randrange(MINUTE_MS))
 
     def told_of_cut(self, office: Office, life: int, session: int) -> None:
         """The operating system reports a broken connection."""
-        if life == office.life and session == office.session:
-            office.line_broke()
+        if life == office.life and session == office.relay.session:
+            office.relay.line_broke()
 
     def _tell_of_cut_later(self, office: Office) -> None:
-        self.loop.after(self.rng.randrange(1, NOTICE_MS_MAX), self.told_of_cut, office, office.life, office.session)
+        self.loop.after(
+            self.rng.randrange(1, NOTICE_MS_MAX), self.told_of_cut, office, office.life, office.relay.session
+        )
 
     # Messages
 
     def publish(self, office: Office, epoch: bytes, last_seq: int, data: bytes, life: int) -> None:
         """A frame reached the broker."""
         if self.broker.publish(office.node, data) and self.bug is not None and life == office.life:
-            self.network.nats(office.line, office.broker_took, epoch, last_seq)
+            self.network.nats(office.line, office.relay.broker_took, epoch, last_seq)
 
     def announce(self, word: sync_pb2.Ack) -> None:
         """The hub's word on the node's ack subject: every machine of that name hears it, clones too."""
         if self.broker.is_up:
             for office in self.offices:
-                if office.node == word.node and office.kind == "nats":
+                if office.node == word.node and office.relay.kind == "nats":
                     self.network.nats(office.line, self._hear_on_nats, office, word)
 
     def answer_greeting(self, office: Office, session: int, kind: str, hello: sync_pb2.Hello) -> None:
@@ -200,20 +202,20 @@ class World:
         if kind == "nats":
             self.network.nats(office.line, self._hear_reply, office, session, word)
         else:
-            self.network.grpc(office, session, office.hear, word)
+            self.network.grpc(office, session, office.relay.hear, word)
 
     def answer_pull(self, office: Office, session: int, epoch: bytes, reason: str) -> None:
         """A request for history reached the hub, or nobody."""
         if self.hub.is_up:
-            self.network.grpc(office, session, office.pulled, epoch, reason, self.hub.pull(office.node))
+            self.network.grpc(office, session, office.relay.pulled, epoch, reason, self.hub.pull(office.node))
 
     def ask_right(self, office: Office, job: Job) -> None:
         """A claim leaves an office."""
-        self.network.grpc(office, office.session, self._answer_claim, office, office.session, job)
+        self.network.grpc(office, office.relay.session, self._answer_claim, office, office.relay.session, job)
 
     def return_right(self, office: Office, nik: int, issue: int) -> None:
         """A returned right leaves an office."""
-        self.network.grpc(office, office.session, self._take_right, office.node, nik, issue)
+        self.network.grpc(office, office.relay.session, self._take_right, office.node, nik, issue)
 
     def _answer_claim(self, office: Office, session: int, job: Job) -> None:
         if self.hub.is_up and not self.hub.disk_is_full:
@@ -225,12 +227,12 @@ class World:
             self.hub.give_back(nik, issue, node)
 
     def _hear_on_nats(self, office: Office, word: sync_pb2.Ack) -> None:
-        if office.kind == "nats":
-            office.hear(word)
+        if office.relay.kind == "nats":
+            office.relay.hear(word)
 
     def _hear_reply(self, office: Office, session: int, word: sync_pb2.Ack) -> None:
-        if office.session == session:
-            office.hear(word)
+        if office.relay.session == session:
+            office.relay.hear(word)
 
     # Disasters, by chance or by a scenario's word
 

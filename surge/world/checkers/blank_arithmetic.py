@@ -6,6 +6,7 @@ In the books only where no disaster erased a step of the attempt: then the ledge
 from __future__ import annotations
 
 from collections import Counter
+
 from sepe import card
 from surge.world.checkers.card_uniqueness import attempts_in_log
 from surge.world.ending import Ending
@@ -29,10 +30,14 @@ def check(ending: Ending) -> list[str]:
         if machine in forgetful:
             continue
         one = made.get(attempt)
-        truth = card.VOID if one is None else card.SPOILED if one.ruined else card.PRINTED
+        truth: int = card.VOID if one is None else card.SPOILED if one.ruined else card.PRINTED
         if step.state != truth or (one is not None and one.serial != step.serial):
-            problems.append(f"attempt {attempt} is booked {card.STATE_NAMES[step.state]}, not {card.STATE_NAMES[truth]}")
+            problems.append(f"attempt {attempt} is booked {_name(step.state)}, not {_name(truth)}")
     for attempt, one in made.items():
         if attempt not in booked and one.machine not in forgetful:
             problems.append(f"blank {one.serial} was used at {one.machine} and no book says so")
     return problems
+
+
+def _name(state: int) -> str:
+    return next((name for number, name in card.STATE_NAMES.items() if number == state), "unknown")

@@ -1,8 +1,8 @@
 """At most one valid card per (NIK, issue), and no second piece of plastic while rights are respected.
 
-A supervisor's override prints without the right. A disk that was restored, replaced or cloned forgot which cards it
-printed, and a restored hub which rights it gave: there a second card cannot be prevented, but it must be *seen*: as
-a ``double_print`` case with one valid card, as soon as the hub has both intents.
+A supervisor's override prints without the right. A disk that was restored, replaced or cloned forgot which cards
+it printed, and a restored hub which rights it gave: there a second card cannot be prevented, but it must be
+*seen*, as a ``double_print`` case with one valid card, as soon as the hub has both intents.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def check(ending: Ending) -> list[str]:
             problems.append(f"{len(cards)} cards for issue {issue} of one NIK: {[one.machine for one in cards]}")
         problems += _seen(ending, nik, issue, cards)
     for issues in ending.issues.values():
-        for one in issues:
-            out = [attempt for attempt in one.attempts if attempt.state in OUT]
-            if out and (one.valid is None or len(one.recalled) != len(out) - 1):
-                problems.append(f"issue {one.issue} has {len(out)} cards out and not exactly one valid")
+        for found in issues:
+            out = [attempt for attempt in found.attempts if attempt.state in OUT]
+            if out and (found.valid is None or len(found.recalled) != len(out) - 1):
+                problems.append(f"issue {found.issue} has {len(out)} cards out and not exactly one valid")
     return problems
 
 
@@ -53,9 +53,7 @@ def _seen(ending: Ending, nik: int, issue: int, cards: list[Card]) -> list[str]:
         return []
     states = {one.attempt: one.state for found in ending.issues[nik] for one in found.attempts}
     known = [one for one in cards if states.get(one.attempt) in OUT]
-    shown = any(
-        one.kind == case.DOUBLE_PRINT and one.subject.endswith(f"/{issue}") for one in ending.cases[nik]
-    )
+    shown = any(one.kind == case.DOUBLE_PRINT and one.subject.endswith(f"/{issue}") for one in ending.cases[nik])
     if len(known) > 1 and not shown:
         return [f"{len(known)} cards are out for issue {issue} and no case says so"]
     return []

@@ -1,5 +1,5 @@
-"""Everybody converges: a second hub that gets the same frames in another order, some twice and some too early, ends
-with the same digest and the same watermarks; and each record folds to the same picture in any order of its events.
+"""Everybody converges: a second hub that gets the same frames in another order, some twice and some too early,
+ends with the same digest and the same watermarks; and each record folds to the same picture in any order.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The office never stops, and catches up by itself: some hours after the faults end, every office's every epoch is
-level with the hub, nothing waits in a queue, no card is in doubt, and no queue or window ever outgrew its bound."""
+"""The office never stops, and catches up by itself: some hours after the faults end, every epoch of every office
+is level with the hub, nothing waits in a queue, no card is in doubt, and no queue or window ever outgrew its bound.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +50,7 @@ def _lag(world: World, office: Office) -> list[str]:
             )
         elif state.durable_seq == rows.last_seq and state.chain != rows.last_chain:
             problems.append(f"{office.name} epoch {rows.epoch.hex()[:6]}: digests differ at {rows.last_seq}")
-    for machine in office.machines.values():
+    for machine in office.relay.machines.values():
         if machine.in_flight_frames > WINDOW_FRAMES:
             problems.append(f"{office.name} has {machine.in_flight_frames} frames in flight")
     for job in office.disk.jobs.values():

@@ -1,5 +1,6 @@
-"""A later edit at one office beats its earlier ones, whatever the wall clock did in between, and an office that had
-heard the hub's clock stamps above it. (While the hub's own clock is wrong its caps are too, and neither can hold.)
+"""A later edit at one office beats its earlier ones, whatever the wall clock did in between, and an office that
+had heard the hub's clock stamps above it. (While the hub's own clock is wrong its caps are too, and neither can
+hold.)
 """
 
 from __future__ import annotations
