@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from node.attach.uploader import UploadView
 from node.outbox.view import RelayView
 from sepe_io.web import number
 
@@ -41,10 +42,13 @@ class Condition:
     oldest_pending_s: int = 0
 
 
-def application(view: RelayView, condition: Callable[[], Condition]) -> Starlette:
+def application(
+    view: RelayView, condition: Callable[[], Condition], attachments: UploadView | None = None
+) -> Starlette:
     """The routes. ``condition`` is called in a thread."""
+    uploads = attachments or UploadView()
     registry = CollectorRegistry()
-    registry.register(_Figures(view))
+    registry.register(_Figures(view, uploads))
 
     async def healthz(_: Request) -> Response:
         # Answering at all is the answer: the event loop turns.
@@ -65,7 +69,7 @@ def application(view: RelayView, condition: Callable[[], Condition]) -> Starlett
         return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
 
     async def page(_: Request) -> Response:
-        return HTMLResponse(render(view, await asyncio.to_thread(condition)))
+        return HTMLResponse(render(view, await asyncio.to_thread(condition), uploads))
 
     return Starlette(
         routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", scrape), Route("/", page)]
@@ -73,19 +77,23 @@ def application(view: RelayView, condition: Callable[[], Condition]) -> Starlett
 
 
 class _Figures(Collector):
-    """The relay's view as Prometheus reads it."""
+    """The views of relay and uploader as Prometheus reads them."""
 
-    def __init__(self, view: RelayView) -> None:
+    def __init__(self, view: RelayView, uploads: UploadView) -> None:
         self._view = view
+        self._uploads = uploads
 
     def collect(self) -> Iterator[Metric]:
-        view = self._view
+        view, uploads = self._view, self._uploads
         gauges = (
             ("sepe_node_last_seq", "Highest seq in the outbox.", view.last_seq),
             ("sepe_node_durable_seq", "Highest contiguous seq that the centre has committed.", view.durable_seq),
             ("sepe_node_pending_events", "Events that the centre has not confirmed.", view.pending),
             ("sepe_node_alarm", "1 while a person must look at the relay.", int(bool(view.alarm))),
             ("sepe_node_refused", "1 while the centre refuses this node.", int(bool(view.refusal))),
+            ("sepe_node_attachments_pending", "Attachments that the centre does not hold.", uploads.waiting),
+            ("sepe_node_attachments_pending_bytes", "Bytes of them that are to be sent.", uploads.waiting_bytes),
+            ("sepe_node_attachments_refused", "Attachments that the centre does not take.", uploads.refused),
         )
         for name, text, value in gauges:
             yield GaugeMetricFamily(name, text, value=value)
@@ -99,12 +107,14 @@ class _Figures(Collector):
             ("sepe_node_sessions", "Sessions with the hub.", view.sessions),
             ("sepe_node_line_switches", "Changes to a better line.", view.switches),
             ("sepe_node_epochs_opened", "New epochs after a restore or a clone.", view.epochs_opened),
+            ("sepe_node_attachments_sent", "Attachments that became whole at the centre.", uploads.sent),
+            ("sepe_node_attachment_sent_bytes", "Bytes of attachments handed to the line.", uploads.sent_bytes),
         )
         for name, text, value in counters:
             yield CounterMetricFamily(name, text, value=value)
 
 
-def render(view: RelayView, condition: Condition) -> str:
+def render(view: RelayView, condition: Condition, uploads: UploadView) -> str:
     """The page, in the operators' language."""
     facts = [
         ("Diterima pusat", f"{number(view.durable_seq)} dari {number(view.last_seq)}"),
@@ -114,6 +124,10 @@ def render(view: RelayView, condition: Condition) -> str:
     ]
     if view.pending:
         facts.append(("Yang tertua menunggu", _age(condition.oldest_pending_s)))
+    if uploads.waiting:
+        facts.append(
+            ("Lampiran menunggu", f"{number(uploads.waiting)} ({number(uploads.waiting_bytes // 1024)} KB)")
+        )
     facts += [(f"Cetak: {_PRINTS.get(state, state)}", number(count)) for state, count in condition.prints]
     notes = [text for text in (_refusal(view.refusal), _alarm(view.alarm)) if text]
     if view.link == "offline" and not notes:

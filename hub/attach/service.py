@@ -82,7 +82,7 @@ class AttachmentsService(attachments_pb2_grpc.AttachmentsServicer):
         """Read on in the frame log whenever nobody waits, so that nobody will."""
         while not self._is_closed:
             try:
-                at_end = True if self._failure else await self._call(lambda: self._store.scan())
+                at_end = True if self._failure else await self._call(self._scan)
                 if at_end:
                     await asyncio.sleep(SCAN_EVERY_S)
             except (TransientError, PeerProtocolError):
@@ -150,6 +150,9 @@ class AttachmentsService(attachments_pb2_grpc.AttachmentsServicer):
         finally:
             self._streams -= 1
             self._open.set(self._streams)
+
+    def _scan(self) -> bool:
+        return self._store.scan()
 
     def _putting(self, begin: rpc.PutBegin, chunk: rpc.PutChunk) -> Callable[[], Answer]:
         def put() -> Answer:

@@ -12,10 +12,11 @@ from typing import Annotated, Any
 import typer
 
 from hub import endpoints
+from hub.attach.store import AttachmentStore
 from hub.cli.common import PARTLY, AsJson, Directory, emit, emit_line, masked, now_ms, opened, say, table
 from hub.cli.setup import unknown_node
 from hub.merge.digest import deep_digest, digest
-from hub.merge.store import DATABASE
+from hub.merge.store import DATABASE, HubStore
 from hub.read import cases as read_cases
 from hub.read import export as read_export
 from hub.read import status as read_status
@@ -66,6 +67,7 @@ def status(
     with opened(directory, projected=True) as store:
         document: dict[str, Any] = read_status.as_json(read_status.counts(store.connection))
         document["digest"] = digest(store.connection).digest
+        document.update(_attachments(store))
         document["storage"] = "sqlite"
         document["storage_bytes"] = (directory / DATABASE).stat().st_size
         document["nats"] = nats_state(directory)
@@ -135,7 +137,7 @@ def person(
         ("field", "value", "since", "by"),
         [(name, one["value"], one["at"], one["node"]) for name, one in document["fields"].items()],
     )
-    for title in ("claims", "cards", "cases", "decisions", "history"):
+    for title in ("claims", "cards", "attachments", "cases", "decisions", "history"):
         for entry in document[title]:
             print(f"{title}: {json.dumps(entry, ensure_ascii=False)}")
 
@@ -224,6 +226,23 @@ def exposure(
     print(f"last seen {document['last_seen']}; what it recorded since is not known here")
     for one in document["people"]:
         print(f"{masked(one['nik'])}  {one['events']}")
+
+
+def _attachments(store: HubStore) -> dict[str, int]:
+    """Attachments that are whole here, and those that events name and that are not."""
+    files = AttachmentStore.open(store)
+    try:
+        while not files.scan():
+            pass
+        found = files.counts()
+    finally:
+        files.close()
+    return {
+        "attachments_complete": found.complete,
+        "attachments_waiting": found.waiting,
+        "attachments_begun": found.begun,
+        "attachments_bytes": found.complete_bytes,
+    }
 
 
 def nats_state(directory: Path) -> str:

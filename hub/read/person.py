@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from hub.merge import log
 from hub.merge.project import case_id, fold_events, state_name
+from sepe.attach import may_name, named_by
 from sepe.card import issues_of
 from sepe.case import cases_of, is_on_hold
 from sepe.crdt import Version
+from sepe.events import Event, Kind
 from sepe.hlc import wall_ms_of
 from sepe.nik import Nik
 from sepe.resident import IDENTITY_FIELDS, Claim, Resident, identities, life_of, standing_claim
@@ -29,7 +34,7 @@ def person(connection: Connection, nik: Nik) -> dict[str, Any] | None:
     if not events:
         return None
     secret = bytes(connection.execute("SELECT value FROM meta WHERE name = 'case_secret'").fetchone()[0])
-    return document(nik, fold_events(events), secret)
+    return document(nik, fold_events(events), secret) | {"attachments": _attachments(events)}
 
 
 def document(nik: Nik, resident: Resident, secret: bytes) -> dict[str, Any]:
@@ -72,6 +77,20 @@ def at_ms(wall_ms: int) -> str:
         return datetime.fromtimestamp(wall_ms / 1000, UTC).isoformat(timespec="seconds")
     except (ValueError, OverflowError, OSError):
         return str(wall_ms)
+
+
+def _attachments(events: list[Event]) -> list[dict[str, Any]]:
+    """What recordings name, oldest first; `sepe hub attachment` opens it when it has come."""
+    found: dict[bytes, dict[str, Any]] = {}
+    for event in sorted(events, key=lambda one: (one.stamp, one.id)):
+        if event.kind == Kind.RECORDED and may_name(event.body):
+            with suppress(DecodeError):
+                for kind, sha256 in named_by(event_pb2.Recorded.FromString(event.body)):
+                    found.setdefault(
+                        sha256,
+                        {"kind": kind, "sha256": sha256.hex(), "node": event.id.node, "at": at(event.stamp)},
+                    )
+    return list(found.values())
 
 
 def _when(version: Version) -> dict[str, Any]:

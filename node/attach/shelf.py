@@ -22,7 +22,9 @@ from sepe_io.sqlite import translated
 
 PLAIN, SEALED, SENT, REFUSED = "plain", "sealed", "sent", "refused"
 SEALING_KEY = "sealing_key"
-_COLUMNS = "sha256, kind, bytes, state, sealed_sha256, sealed_bytes, acked_bytes, has_plain"
+# How many that the hub asks for are nowhere on this machine.
+MISSING_KEY = "attachments_missing"
+_COLUMNS = "sha256, kind, bytes, state, sealed_sha256, sealed_bytes, acked_bytes, has_plain, reason"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +32,20 @@ class Attachment:
     """One row.
 
     Attributes:
-        sha256: of the plain file; ``bytes`` is its size.
+        sha256: of the plain file; ``size`` is its own.
         sealed_sha256: empty while there is no sealed file.
         acked_bytes: how much of the sealed file the hub said it holds, as last noted; the hub's own word counts.
     """
 
     sha256: bytes
     kind: str
-    bytes: int
+    size: int
     state: str
     sealed_sha256: bytes
     sealed_bytes: int
     acked_bytes: int
     has_plain: bool
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Waiting:
     """What the hub does not hold yet: how many, how many bytes of them; and how many it refused."""
 
     count: int
-    bytes: int
+    waiting_bytes: int
     refused: int
 
 
@@ -176,12 +179,14 @@ class Shelf:
 
     def _rows(self, where: str, *arguments: object) -> list[Attachment]:
         with translated():
-            rows: Sequence[tuple[bytes, str, int, str, bytes, int, int, int]] = self._connection.execute(
+            rows: Sequence[tuple[bytes, str, int, str, bytes, int, int, int, str]] = self._connection.execute(
                 f"SELECT {_COLUMNS} FROM attachment {where}", arguments
             ).fetchall()
         return [
-            Attachment(bytes(sha256), kind, size, state, bytes(sealed), sealed_bytes, acked, bool(has_plain))
-            for sha256, kind, size, state, sealed, sealed_bytes, acked, has_plain in rows
+            Attachment(
+                bytes(sha256), kind, size, state, bytes(sealed), sealed_bytes, acked, bool(has_plain), reason
+            )
+            for sha256, kind, size, state, sealed, sealed_bytes, acked, has_plain, reason in rows
         ]
 
     def _digests(self, where: str, *arguments: object) -> list[bytes]:

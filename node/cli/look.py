@@ -49,6 +49,11 @@ def show_status(folder: Dir, as_json: AsJson = False) -> None:
         + say("menunggu", "waiting") + f" {document['pending']}"
         + (f" ({document['oldest_pending_seconds']} s)" if document["pending"] else "")
     )  # fmt: skip
+    if document["attachments_pending"]:
+        write_line(
+            say("Lampiran menunggu", "Attachments waiting") + f": {document['attachments_pending']}"
+            f" ({document['attachments_pending_bytes']} B)"
+        )
     write_line(say("Sambungan", "Link") + f": {document['link']}")
     for title, key in ((say("Cetakan", "Prints"), "prints"), (say("Blangko", "Blanks"), "blanks")):
         counts = document[key]

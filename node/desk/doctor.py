@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from node.attach.sealing import is_whole
+from node.attach.shelf import REFUSED, Shelf
 from node.desk.photos import photo_path
 from node.settings import KEY_NAME
 from node.storage.check import check_rows
@@ -33,6 +35,7 @@ def examine(store: NodeStore) -> list[Finding]:
         ("chain", _chain),
         ("key", _key),
         ("photos", _photos),
+        ("attachments", _attachments),
         ("prints", _prints),
         ("blanks", _blanks),
     )
@@ -85,8 +88,9 @@ def _key(store: NodeStore) -> str:
 
 
 def _photos(store: NodeStore) -> str:
-    """Every photo that a kept event names lies there, byte for byte."""
+    """Every photo that a kept event names lies there, byte for byte, unless its time here was over."""
     count = 0
+    retired = {row.sha256 for row in Shelf(store).all() if not row.has_plain and row.state != REFUSED}
     for epoch in store.epochs():
         for row in store.events_after(0, epoch):
             if row.kind != Kind.RECORDED:
@@ -94,7 +98,7 @@ def _photos(store: NodeStore) -> str:
             body = body_of(row.kind, row.body)
             assert isinstance(body, event_pb2.Recorded)
             sha256 = body.photo_sha256
-            if not sha256:
+            if not sha256 or sha256 in retired:
                 continue
             count += 1
             try:
@@ -104,6 +108,21 @@ def _photos(store: NodeStore) -> str:
             if hashlib.sha256(data).digest() != sha256:
                 raise StorageDamagedError(f"the photo of event {row.seq} is damaged; take it again")
     return f"{count} photos"
+
+
+def _attachments(store: NodeStore) -> str:
+    """Every sealed file lies there, byte for byte, and none was refused."""
+    rows = Shelf(store).all()
+    for row in rows:
+        if row.sealed_bytes and not is_whole(store.folder, row):
+            raise StorageDamagedError(
+                f"a sealed {row.kind} is missing or damaged; "
+                + ("it is sealed again when it is sent" if row.has_plain else "take it again")
+            )
+    refused = [row for row in rows if row.state == REFUSED]
+    if refused:
+        raise StorageDamagedError(f"{len(refused)} attachments cannot be sent: {refused[0].reason}")
+    return f"{len(rows)} attachments"
 
 
 def _prints(store: NodeStore) -> str:
