@@ -260,26 +260,18 @@ class Relay:
             place = self._rng.randrange(len(data))
             data = data[:place] + bytes([data[place] ^ 1 << self._rng.randrange(8)]) + data[place + 1 :]
         if faults.cut_mid_frame and world.strikes(faults.cut_mid_frame):
-            world.tell(f"{self.office.name}: the line breaks in the middle of a frame")
+            world.tell(f"{office.name}: the line breaks in the middle of a frame")
             half = data[: self._rng.randrange(1, len(data))]
             if self._rng.random() < 0.5:
                 world.loop.after(1, world.hub.receive, Arrival(half))
-            world.loop.after(
-                self._rng.randrange(1, NOTICE_MS_MAX),
-                world.told_of_cut,
-                self.office,
-                self.office.life,
-                self.session,
-            )
+            notice_ms = self._rng.randrange(1, NOTICE_MS_MAX)
+            world.loop.after(notice_ms, world.told_of_cut, office, office.life, self.session)
             return
         if self.kind == "nats":
-            world.network.nats(
-                self.office.line, world.publish, self.office, epoch, last_seq, data, self.office.life
-            )
+            world.network.nats(office.line, world.publish, office, epoch, last_seq, data, office.life)
         else:
-            world.network.grpc(
-                self.office, self.session, world.hub.receive, Arrival(data, self.office, self.session)
-            )
+            arrival = Arrival(data, office, self.session)
+            world.network.grpc(office, self.session, world.hub.receive, arrival)
 
     def broker_took(self, epoch: bytes, last_seq: int) -> None:
         """The broker acknowledged a frame. The product ignores it: a broker is a pipe, never the record."""

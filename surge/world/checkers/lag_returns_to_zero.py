@@ -1,5 +1,5 @@
 """The office never stops, and catches up by itself: some hours after the faults end, every epoch of every office
-is level with the hub, nothing waits in a queue, no card is in doubt, and no queue or window ever outgrew its bound.
+is level with the hub, nothing waits in a queue, no card is in doubt, and no queue or window outgrew its bound.
 """
 
 from __future__ import annotations

@@ -1,0 +1,69 @@
+"""``sepe surge world`` as people call it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sepe.errors import InvalidInputError
+from surge.cli import app
+
+SCENARIO = Path(__file__).parent / "scenarios" / "gap_and_rewind.scenario"
+
+
+def run(*words: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["world", *words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def test_a_seed_is_named_with_the_commit_and_the_verdict() -> None:
+    code, said = run("--seed", "7")
+    assert code == 0
+    assert said.startswith("seed 7, commit ")
+    assert "green" in said
+
+
+def test_json_is_one_document_with_what_is_needed_to_play_it_again() -> None:
+    code, said = run("--seed", "7", "--seeds", "2", "--all-faults", "--offices", "3", "--days", "1", "--json")
+    document = json.loads(said)
+    assert code == 0
+    assert (document["first_seed"], document["seeds"], document["verdict"], document["red"]) == (7, 2, "green", [])
+    assert (document["offices"], document["days"]) == (3, 1)
+    assert "hub_restore" in document["faults"]
+
+
+def test_a_red_seed_ends_with_99_and_says_which_checker_and_how_to_play_it_again() -> None:
+    code, said = run("--seed", "7", "--seeds", "2", "--bug", "no_dedupe")
+    assert code == 99
+    assert "seed 7, commit " in said and "exactly_once_in_log: fact " in said
+
+
+def test_the_trace_tells_the_story() -> None:
+    _, said = run("--seed", "7", "--fault", "partition", "--trace")
+    assert "line cut" in said and "hub commits" in said
+
+
+def test_a_script_is_played_and_compared(tmp_path: Path) -> None:
+    assert run("--script", str(SCENARIO))[0] == 0
+    other = tmp_path / "other.scenario"
+    other.write_text(SCENARIO.read_text(encoding="utf-8") + "something else\n", encoding="utf-8")
+    assert run("--script", str(other))[0] == 99
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [(("--fault", "rain"), "rain"), (("--bug", "none"), "none"), (("--script", "nowhere"), "nowhere")],
+)
+def test_a_wrong_name_is_answered_with_the_right_ones(words: tuple[str, ...], value: str) -> None:
+    with pytest.raises(InvalidInputError, match=value):
+        run(*words)
+
+
+def test_faults_are_chosen_in_one_way_only() -> None:
+    with pytest.raises(InvalidInputError, match="one of"):
+        run("--fault", "loss", "--calm")
