@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from hub.merge.store import HubStore
 from hub.metrics import Metrics
 from hub.read import status
 from hub.tls import HubTls, open_tls, public_url
+from hub.verify.watch import Times, keep_verifying
 from sepe.errors import InvalidInputError, SepeError, TransientError
 from sepe.ids import PARTITIONS
 from sepe_io.channel import NatsIdentity, join_address, server_credentials
@@ -74,6 +75,7 @@ class HubOptions:
         advertise: host under which offices reach this hub; ``""`` is the host of ``grpc``.
         partitions: which partitions this process takes from NATS.
         tls: ``auto``, ``on`` or ``off``; see `hub.tls.wants_tls`, also for ``insecure_lab``.
+        verify: when everything is read back.
     """
 
     directory: Path
@@ -85,6 +87,7 @@ class HubOptions:
     partitions: Sequence[int] = range(PARTITIONS)
     tls: str = "auto"
     insecure_lab: bool = False
+    verify: Times = field(default_factory=Times)
 
 
 OnReady = Callable[[Endpoints], None]
@@ -162,7 +165,7 @@ class _Parts:
     def around(cls, store: HubStore, stack: AsyncExitStack) -> _Parts:
         parts = cls(store)
         stack.push_async_callback(parts._close_writer)
-        parts._spawn("merger", parts.merger.run())
+        parts.spawn("merger", parts.merger.run())
         stack.push_async_callback(parts._cancel_tasks)
         return parts
 
@@ -172,12 +175,12 @@ class _Parts:
             identity=_identity(self.store, url),
         )  # fmt: skip
         self.merger.announce = self.nats.announce
-        self._spawn("nats", self.nats.run())
+        self.spawn("nats", self.nats.run())
         return self.nats
 
     def add_gate(self, tls: HubTls, broker: Broker | None) -> Gate:
         gate = Gate(self.store, tls, broker)
-        self._spawn("gate", gate.run())
+        self.spawn("gate", gate.run())
         return gate
 
     def add_attachments(self, stack: AsyncExitStack) -> AttachmentsService | None:
@@ -189,10 +192,11 @@ class _Parts:
             return None
         service = AttachmentsService(files, self.metrics.registry)
         stack.push_async_callback(service.close)
-        self._spawn("attachments", service.run())
+        self.spawn("attachments", service.run())
         return service
 
-    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Let a part work until the hub stops."""
         self.tasks.append(asyncio.create_task(work, name=name))
 
     async def _cancel_tasks(self) -> None:
@@ -247,6 +251,7 @@ async def _assemble(options: HubOptions, store: HubStore, stack: AsyncExitStack)
     stack.push_async_callback(grpc.stop)
     grpc_port = await grpc.start(grpc_host, endpoints.choose_port(grpc_host, grpc_wanted, remembered.grpc))
     nats = parts.add_nats(nats_url, options.partitions, name="sepe-hub")
+    parts.spawn("verifier", keep_verifying(options.directory, parts.merger.announce, options.verify))
 
     def condition() -> Condition:
         if broker is not None:

@@ -94,17 +94,25 @@ def replace_all(connection: Connection, found: Iterable[Wanted], now_ms: int) ->
     )  # fmt: skip
 
 
-def ask(connection: Connection, word: sync_pb2.Ack) -> None:
-    """Add to a word to a node what is asked of it; inside a transaction."""
+def runs_of(connection: Connection, node: str) -> list[sync_pb2.Wanted]:
+    """What to ask a node for next: what it was asked for least often."""
     rows = connection.execute(
         "SELECT epoch, first_seq, last_seq FROM wanted WHERE node = ? ORDER BY asked, found_ms, first_seq LIMIT ?",
-        (word.node, ASKED_MAX),
-    ).fetchall()
-    for epoch, first_seq, last_seq in rows:
-        word.wanted.add(epoch=epoch, first_seq=first_seq, last_seq=last_seq)
+        (node, ASKED_MAX),
+    )
+    return [
+        sync_pb2.Wanted(epoch=epoch, first_seq=first_seq, last_seq=last_seq)
+        for epoch, first_seq, last_seq in rows
+    ]  # fmt: skip
+
+
+def ask(connection: Connection, word: sync_pb2.Ack) -> None:
+    """Add to a word to a node what is asked of it; inside a transaction."""
+    for run in runs_of(connection, word.node):
+        word.wanted.append(run)
         connection.execute(
             "UPDATE wanted SET asked = asked + 1 WHERE node = ? AND epoch = ? AND first_seq = ?",
-            (word.node, epoch, first_seq),
+            (word.node, run.epoch, run.first_seq),
         )
 
 

@@ -16,6 +16,7 @@ Whatever is repaired is first decided on again inside the transaction that repai
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -47,9 +48,10 @@ class Check:
 
     Args:
         repairs: put right what was found; ``False`` only looks.
+        rest: called now and then outside transactions, for a reading that must not hurry.
     """
 
-    def __init__(self, directory: Path, *, repairs: bool = True) -> None:
+    def __init__(self, directory: Path, *, repairs: bool = True, rest: Callable[[], None] = lambda: None) -> None:
         self._connection = connect(directory / DATABASE)
         try:
             self._shadow = Shadow(self._connection, directory)
@@ -57,6 +59,7 @@ class Check:
             self._connection.close()
             raise
         self._repairs = repairs
+        self._rest = rest
         self._number = 0
         self._frames = 0
         self._events = 0
@@ -91,7 +94,7 @@ class Check:
     def finish(self, now_ms: int) -> Report:
         """Compare, mend, and keep the proofs; see the module."""
         while self.step():
-            pass
+            self._rest()
         with translated():
             self._mend_columns(now_ms)
             found = [self._history(node, epoch, now_ms) for node, epoch in histories.epochs(self._connection)]
@@ -191,6 +194,7 @@ class Check:
     # Histories
 
     def _history(self, node: str, epoch: bytes, now_ms: int) -> History:
+        self._rest()
         return histories.follow(
             self._connection, node, epoch, damaged=self._damaged, junk=self._junk, now_ms=now_ms
         )
@@ -300,6 +304,7 @@ class Check:
         dirty = {nik for (nik,) in connection.execute("SELECT nik FROM dirty")}
         wrong = sorted(stored - suspects)
         for nik in sorted(suspects - dirty):
+            self._rest()
             with suppress(StorageDamagedError):
                 if not project.is_as_stored(connection, nik):
                     wrong.append(nik)

@@ -24,7 +24,11 @@ class What(StrEnum):
 
 
 class Fate(StrEnum):
-    """``mended``: put right. ``asked``: the office is asked for it. ``person``: somebody must act."""
+    """What became of it.
+
+    ``mended``: it is right again. ``asked``: its office is asked for it. ``person``: somebody must act. ``found``:
+    nothing was changed, because we were only to look.
+    """
 
     mended = "mended"
     asked = "asked"
@@ -46,34 +50,6 @@ class Finding:
     fate: Fate
     detail: str = ""
     kecamatan: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """One node: what the hub holds of it.
-
-    Attributes:
-        events: read back and in order. ``missing``: acknowledged once and not readable now.
-        told_events: what the node last said it has written in its current epoch beyond the hub's watermark.
-        digest: of the current epoch at ``seq``, hexadecimal.
-    """
-
-    node: str
-    events: int
-    missing: int
-    not_sent: int
-    seq: int
-    digest: str
-
-    def line(self) -> str:
-        """The proof as one line."""
-        if self.missing:
-            held = f"the hub holds {self.events:,} of your {self.events + self.missing:,} events"
-            held += f", {self.missing:,} are damaged or missing and asked for again"
-        else:
-            held = f"the hub holds all {self.events:,} of your events"
-        waiting = f"; {self.not_sent:,} more are on their way" if self.not_sent else ""
-        return f"{self.node}: {held}, digest {self.digest[:16]} at {self.seq:,}{waiting}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from hub.merge import rebuild as rebuild_module
 from hub.merge.digest import deep_digest, digest
@@ -17,14 +19,20 @@ from hub.quarantine import shelf
 from hub.read import cases
 from hub.verify.check import Check, verify
 from hub.verify.report import Fate, Report, What
+from hub.verify.watch import Times, keep_verifying
 from sepe.ids import HUB_NODE
 from sepe.wire.v1 import sync_pb2
 from sepe_io.sqlite import StorageDamagedError, transaction
+from sepe_io.tasks import end_tasks
+from surge import program
 from tests.support.hubs import count, durable_seq, new_hub, send
+from tests.support.live_hub import until
 from tests.support.world import START_MS, Node, card_moved, nik_of, recorded, stock_moved
 
 NIK = nik_of(1)
 FRAME_EVENTS = 5
+
+Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -83,6 +91,11 @@ def flip(store: HubStore, number: int, at: int, column: str = "data") -> None:
 
 def asked(word: sync_pb2.Ack) -> list[tuple[int, int]]:
     return [(one.first_seq, one.last_seq) for one in word.wanted]
+
+
+def proof_of(store: HubStore, node: Node) -> int:
+    """How far the hub says it has read the node's history back."""
+    return store.greet(node.hello(), now_ms=START_MS, via="nats").proof.seq
 
 
 def answer_wanted(store: HubStore, node: Node) -> None:
@@ -400,3 +413,93 @@ def test_an_altered_public_key_damages_no_frame(store: HubStore, tmp_path: Path)
         store.connection.execute("DELETE FROM key WHERE node = ?", (node.name,))
         add_key(store.connection, node.name, node.signer.public_key, now_ms=START_MS)
     assert check(store).findings == ()
+
+
+@pytest.fixture
+def run_command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """`sepe hub verify` in this process; exit code, stdout, stderr."""
+
+    def run(directory: Path, *words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["sepe", "hub", "verify", str(directory), *words])
+        capfd.readouterr()
+        try:
+            program.main()
+            code = 0
+        except SystemExit as exc:
+            code = int(exc.code or 0)
+        finally:
+            # The command sent the logs to a stderr that ends with this test.
+            structlog.reset_defaults()
+        captured = capfd.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_the_command_proves_to_each_office_what_the_hub_holds(
+    store: HubStore, node: Node, other: Node, run_command: Command
+) -> None:
+    node.write(recorded(nik_of(60)))
+    store.greet(node.hello(), now_ms=START_MS, via="nats")
+    code, out, _ = run_command(store.directory)
+    assert code == 0
+    held = node.last_seq - 1
+    assert (
+        f"{node.name}: the hub holds all {held} of your events, digest {node.chain(held).hex()[:16]}; 1 more wait"
+        in out
+    )
+    assert f"{other.name}: the hub holds all {other.last_seq} of your events" in out
+    code, out, _ = run_command(store.directory, "--json", "--node", other.name)
+    document = json.loads(out)
+    assert code == 0 and document["ok"] and document["digest"] == digest(store.connection).digest
+    assert [one["node"] for one in document["nodes"]] == [other.name]
+    assert document["nodes"][0]["digest"] == other.chain(other.last_seq).hex()
+    assert run_command(store.directory, "--node", "990101-1")[0] == 2
+
+
+def test_the_command_tells_what_is_altered_and_ends_with_1_until_it_is_back(
+    store: HubStore, node: Node, run_command: Command
+) -> None:
+    number = count(store, "SELECT number FROM frame WHERE node = ? AND first_seq = 11", node.name)
+    flip(store, number, 60)
+    store.connection.execute("UPDATE head SET claims = 7 WHERE nik = ?", (nik_of(7),))
+    code, out, _ = run_command(store.directory, "--no-repair", "--json")
+    assert code == 1
+    assert {one["fate"] for one in json.loads(out)["found"]} == {"found"}
+    code, out, _ = run_command(store.directory)
+    assert code == 1 and f"frame {number}, 537104-1" in out and "537104**********" in out
+    assert "mended" in out and "asked for" in out and str(nik_of(7)) not in out
+    assert f"the hub holds {node.last_seq - 5} of your {node.last_seq} events; 5 are damaged" in out
+    answer_wanted(store, node)
+    assert run_command(store.directory)[0] == 0
+    assert run_command(store.directory)[1].startswith(f"537104-1: the hub holds all {node.last_seq} of")
+
+
+async def test_a_running_reading_finds_damage_mends_it_and_asks_the_connected_office(
+    store: HubStore, node: Node
+) -> None:
+    before = all_of(store)
+    flip(store, 1, 60)
+    store.connection.execute("UPDATE head SET claims = 7 WHERE nik = ?", (nik_of(19),))
+    store.greet(node.hello(), now_ms=START_MS, via="nats")
+    words: asyncio.Queue[list[sync_pb2.Ack]] = asyncio.Queue()
+    times = Times(first_s=0, pause_s=60, share=0.5, look_s=0.05)
+    watch = asyncio.create_task(keep_verifying(store.directory, words.put_nowait, times))
+    try:
+        async with asyncio.timeout(20):
+            word = (await words.get())[0]
+            assert word.node == node.name and asked(word) == [(1, 5)]
+            answer_wanted(store, node)  # What comes back has everything read again at once.
+            await until(lambda: proof_of(store, node) == node.last_seq)
+    finally:
+        await end_tasks([watch])
+    store.connection.execute("UPDATE node SET last_seen_ms = NULL")
+    assert all_of(store) == before
+
+
+def test_a_reading_that_is_killed_leaves_nothing_that_the_next_one_minds(store: HubStore) -> None:
+    one = Check(store.directory)
+    one.step(2)
+    assert list(store.directory.glob("verify.db*"))
+    one._connection.close()  # As a kill would.
+    assert check(store).findings == () and not list(store.directory.glob("verify.db*"))
