@@ -1,0 +1,38 @@
+"""The second speed of the seeded world: the product's own code and databases on a virtual event loop."""
+
+from __future__ import annotations
+
+import pytest
+
+from surge.fullworld import run
+from surge.world.faults import ALL, CALM, STANDARD
+
+FRESH_SEEDS = 24
+
+
+@pytest.mark.parametrize("seed", range(FRESH_SEEDS))
+def test_every_promise_holds_under_every_fault(seed: int) -> None:
+    verdict = run(seed, offices=3 + seed % 3, recordings=120, faults=ALL)
+    assert verdict.is_green, f"seed {seed}: {verdict.problems}"
+    assert verdict.figures["events"] > 60  # A world in which nobody worked would prove nothing.
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_power_cuts_and_bad_lines_alone_lose_nothing_at_all(seed: int) -> None:
+    verdict = run(seed, faults=STANDARD)
+    assert verdict.is_green, f"seed {seed}: {verdict.problems}"
+    assert verdict.figures["power_cuts"] > 0
+    assert verdict.figures["erased"] == 0
+
+
+def test_a_calm_world_ends_with_every_recording_and_one_epoch_an_office() -> None:
+    verdict = run(1, offices=3, recordings=100, faults=CALM)
+    assert verdict.is_green, verdict.problems
+    assert (verdict.figures["events"], verdict.figures["epochs"]) == (100, 3)
+
+
+def test_a_seed_tells_the_same_story_again() -> None:
+    first, second = (run(7, offices=3, recordings=60, faults=ALL) for _ in range(2))
+    assert first.story == second.story
+    assert first.trace == second.trace
+    assert run(8, offices=3, recordings=60, faults=ALL).trace != first.trace
