@@ -89,6 +89,14 @@ class Place:
         finally:
             store.close()
 
+    def known_at(self, office: Path) -> set[int]:
+        """The NIK that an office's desk knows."""
+        store = NodeStore.open(office, read_only=True)
+        try:
+            return {nik for (nik,) in store.connection.execute("SELECT nik FROM resident")}
+        finally:
+            store.close()
+
     def logged(self) -> dict[str, int]:
         """The NIK of each recording that the hub holds, by the event's name."""
         with HubStore.open(self.hub_dir) as store:
