@@ -53,7 +53,7 @@ def uv(*arguments: str | Path) -> None:
 
 
 def wanted_stamp() -> str:
-    """What the environment was made from: the lock files and how the project is packaged, not how it is linted."""
+    """What the environment was made from: the lock files and the packaging, not the settings of linters."""
     import tomllib
 
     document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -114,7 +114,9 @@ def test(arguments: list[str]) -> int:
             [BIN / "buf", "lint"],
         ]
     failed = [Path(check[0]).name for check in checks if hand_over(*check) != 0]
-    code = hand_over(PYTHON, "-m", "pytest", *arguments)
+    # Two at once, a file to one worker: much of a test's time is a real process starting or being waited for.
+    everything = ("-n", "2", "--dist", "loadfile")
+    code = hand_over(PYTHON, "-m", "pytest", *(arguments or everything))
     if failed:
         say(f"failed before pytest: {', '.join(failed)}")
         return 1

@@ -14,7 +14,7 @@ from grpc_tools import protoc
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "proto"
 PACKAGES = {
-    "sepe/wire": '"""What travels and what the hub keeps, generated from proto/; see `python3 run.py generate`."""\n',
+    "sepe/wire": '"""What travels and what the hub keeps, generated from proto/ by run.py generate."""\n',
     "sepe/wire/v1": '"""Version 1 of the wire contract (generated)."""\n',
     "sepe/rpc": '"""The gRPC services, generated from proto/. Only the edges in node and hub import it."""\n',
     "sepe/rpc/v1": '"""Version 1 of the gRPC services (generated)."""\n',

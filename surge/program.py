@@ -40,7 +40,8 @@ def build(part: str | None) -> typer.Typer:
     @app.callback()
     def root(
         version: Annotated[
-            bool, typer.Option("--version", help="Show the version and end.", is_eager=True, callback=_show_version)
+            bool,
+            typer.Option("--version", help="Show the version and end.", is_eager=True, callback=_show_version),
         ] = False,
     ) -> None:
         pass

@@ -1,1 +1,1 @@
-"""What travels and what the hub keeps, generated from proto/; see `python3 run.py generate`."""
+"""What travels and what the hub keeps, generated from proto/ by run.py generate."""

@@ -25,9 +25,9 @@ def test_dependency_floors_equal_the_generators_versions() -> None:
     assert floors["grpcio"] == re.search(r"GRPC_GENERATED_VERSION = '(\S+)'", grpc)[1]
 
 
-def test_the_wire_contract_breaks_nothing_since_the_last_tag() -> None:
-    tags = subprocess.run(["git", "tag", "--sort=-creatordate"], cwd=ROOT, capture_output=True, text=True, check=True)
-    against = f".git#tag={tags.stdout.split()[0]}" if tags.stdout.strip() else "proto"
+def test_the_wire_contract_breaks_nothing_that_was_released() -> None:
+    # An image and not the last git tag: a shallow clone has no tags, and a check without a base passes everything.
+    released = "proto/released.binpb"
     buf = Path(sys.executable).parent / "buf"
-    result = subprocess.run([buf, "breaking", "--against", against], cwd=ROOT, capture_output=True, text=True)
+    result = subprocess.run([buf, "breaking", "--against", released], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr

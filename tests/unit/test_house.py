@@ -9,7 +9,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def tracked() -> list[str]:
-    return subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    return subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
 
 
 def test_no_other_distribution_owns_our_import_names() -> None:
@@ -22,7 +24,9 @@ def test_no_other_distribution_owns_our_import_names() -> None:
 
 
 def test_no_tests_package_shadows_ours() -> None:
-    assert not [path for path in ("tests/node", "tests/hub", "tests/sepe", "tests/surge") if (ROOT / path).exists()]
+    assert not [
+        path for path in ("tests/node", "tests/hub", "tests/sepe", "tests/surge") if (ROOT / path).exists()
+    ]
 
 
 def test_the_lock_files_name_no_download_host_and_hash_everything() -> None:
