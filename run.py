@@ -32,7 +32,16 @@ LOCKS = ("boot.lock", "requirements.lock")
 PYTHON_MIN = (3, 11)
 
 # Debian packages that tests drive for real: the program that must exist, and the package that has it.
-SYSTEM_PARTS = {"ipptool": "cups-ipp-utils", "systemd-analyze": "systemd"}
+SYSTEM_PARTS = {
+    "ipptool": "cups-ipp-utils",
+    "systemd-analyze": "systemd",
+    "mkfs.ext4": "e2fsprogs",
+    "mount": "mount",
+    "cc": "gcc",
+    "faketime": "faketime",
+}
+# Some of them live where an ordinary user's PATH does not look.
+PROGRAM_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
 def say(text: str) -> None:
@@ -65,9 +74,8 @@ def wanted_stamp() -> str:
 def bring_uv() -> None:
     if not (BOOT / "uv").exists():
         say("fetching uv")
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-               "--root-user-action=ignore", "--target", BOOT, "--require-hashes", "-r", ROOT / "boot.lock"]  # fmt: skip
-        call(*pip)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        call(*pip, "--root-user-action=ignore", "--target", BOOT, "--require-hashes", "-r", ROOT / "boot.lock")
 
 
 def prepare() -> None:
@@ -85,7 +93,9 @@ def prepare() -> None:
 
 def bring_system_parts() -> None:
     """Install what tests drive for real and PyPI does not carry, where apt may; else the tests will say so."""
-    missing = sorted({package for program, package in SYSTEM_PARTS.items() if not shutil.which(program)})
+    missing = sorted(
+        {package for program, package in SYSTEM_PARTS.items() if not shutil.which(program, path=PROGRAM_PATH)}
+    )
     if not missing:
         return
     if not shutil.which("apt-get") or (hasattr(os, "geteuid") and os.geteuid() != 0):
