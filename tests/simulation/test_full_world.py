@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+from collections.abc import Sequence
+
 import pytest
 
+from hub.merge.arrival import prove
+from hub.merge.batch import Batch
+from hub.merge.store import Arrival, HubStore, Outcome
+from sepe_io.frames import OpenedFrame
+from sepe_io.sqlite import transaction
 from surge.fullworld import run
-from surge.world.faults import ALL, CALM, STANDARD
+from surge.world.faults import ALL, CALM, STANDARD, Faults
 
-FRESH_SEEDS = 24
+FRESH_SEEDS = 20
 
 
 @pytest.mark.parametrize("seed", range(FRESH_SEEDS))
@@ -36,3 +45,24 @@ def test_a_seed_tells_the_same_story_again() -> None:
     assert first.story == second.story
     assert first.trace == second.trace
     assert run(8, offices=3, recordings=60, faults=ALL).trace != first.trace
+
+
+def test_a_hub_that_acknowledges_before_it_commits_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    merge, calls = HubStore._merge, itertools.count()
+
+    def hasty(self: HubStore, arrivals: Sequence[Arrival]) -> list[Outcome]:
+        if next(calls) % 4:
+            return merge(self, arrivals)
+        outcomes: list[Outcome] = []
+        with contextlib.suppress(ZeroDivisionError), transaction(self.connection):
+            batch = Batch(self.connection)
+            for arrival in arrivals:
+                opened = prove(self.connection, arrival)
+                assert isinstance(opened, OpenedFrame)
+                outcomes.append(batch.take(arrival, opened))
+            raise ZeroDivisionError  # Rolled back, and acknowledged all the same.
+        return outcomes
+
+    monkeypatch.setattr(HubStore, "_merge", hasty)
+    faults = Faults(kill_hub=0.02)
+    assert any("ack_means_committed" in run(seed, 3, 80, faults).problems for seed in range(5))
