@@ -90,8 +90,9 @@ async def run_node(options: RunOptions, on_ready: OnReady) -> None:
             rights = GrpcRights(
                 options.hub or office.settings.hub,
                 office.settings.node,
-                office.signer,
+                lambda: office.key.signer,
                 skew_ms=lambda: _skew_ms(options.folder),
+                trust=office.trust,
             )
             stack.push_async_callback(rights.close)
             press = partial(keep_pressing, options.folder, printer, rights=rights, stop=stop, now_ms=now_ms)

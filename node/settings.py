@@ -8,6 +8,7 @@ import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from sepe.budget import BYTES_PER_HOUR_MIN
 from sepe.errors import InvalidInputError
 from sepe.ids import check_node
 
@@ -22,18 +23,31 @@ _COMMENTS = {
     "node": "This machine: kecamatan code, hyphen, number of the machine.",
     "hub": "The hub's gRPC address, HOST:PORT.",
     "nats": "The hub's NATS address; empty: the hub names it when this machine enrols.",
+    "tls": "off: plain lines beyond this machine too, for a laboratory. Never with people's data.",
     "printer": "folder:PATH or ipp://HOST[:PORT]/PATH; empty: nothing is printed by itself.",
+    "bytes_per_hour_max": "What may go in an hour, 0: no limit. Events count and never wait; photos wait.",
+    "photo_days": "Days that plain photos stay here for reprints, once sealed; the centre keeps them.",
 }
+PHOTO_DAYS = 30
+PHOTO_DAYS_MAX = 3_650
 
 
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
-    """Attributes are the keys of the file; ``""`` means not set."""
+    """Attributes are the keys of the file; ``""`` means not set.
+
+    Attributes:
+        bytes_per_hour_max: for attachments (`sepe.budget`), 0 for no limit.
+        photo_days: how long plain photos stay (`node.attach.retention`).
+    """
 
     node: str
     hub: str = ""
     nats: str = ""
     printer: str = ""
+    tls: str = ""
+    bytes_per_hour_max: int = 0
+    photo_days: int = PHOTO_DAYS
 
 
 def load_settings(folder: Path) -> NodeSettings:
@@ -54,13 +68,49 @@ def load_settings(folder: Path) -> NodeSettings:
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise InvalidInputError(f"{SETTINGS_NAME} cannot be read: {exc}", hint="Mend the file by hand.") from exc
+    numbers = {"bytes_per_hour_max": check_bytes_per_hour, "photo_days": check_photo_days}
     known = {field.name for field in fields(NodeSettings)}
     for key, value in document.items():
-        if key not in known or not isinstance(value, str):
+        # Not isinstance: TOML's true is no number.
+        if key not in known or type(value) is not (int if key in numbers else str):
             raise InvalidInputError(
-                f"{SETTINGS_NAME} knows only {', '.join(sorted(known))}, each a text", field=key, value=value
+                f"{SETTINGS_NAME} knows only {', '.join(sorted(known))}; {' and '.join(numbers)} are numbers, "
+                "the others texts",
+                field=key,
+                value=value,
             )
+        if isinstance(value, int):
+            numbers[key](value)
     return NodeSettings(**{"node": "", **document, **_checked_node(document)})
+
+
+def check_bytes_per_hour(value: int) -> int:
+    """``value`` itself when it is a budget: 0 for no limit, or at least `BYTES_PER_HOUR_MIN`.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    if value != 0 and value < BYTES_PER_HOUR_MIN:
+        raise InvalidInputError(
+            f"the bytes an hour are 0 for no limit, or at least {BYTES_PER_HOUR_MIN}",
+            field="bytes_per_hour_max",
+            value=value,
+            hint="2000000 carries one photo of 2 MB an hour.",
+        )
+    return value
+
+
+def check_photo_days(value: int) -> int:
+    """``value`` itself when it is a number of days.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    if not 0 <= value <= PHOTO_DAYS_MAX:
+        raise InvalidInputError(
+            f"photos stay 0 to {PHOTO_DAYS_MAX} days", field="photo_days", value=value, hint="30 is usual."
+        )
+    return value
 
 
 def is_node_folder(folder: Path) -> bool:

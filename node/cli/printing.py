@@ -183,6 +183,7 @@ async def _press(store: NodeStore, printer: str, jobs: list[int], until: float) 
     import asyncio
 
     from node.link.rights import GrpcRights
+    from node.link.trust import load_trust
     from node.printing.driver import open_driver
     from node.printing.paper import Paper
     from node.printing.press import Press
@@ -197,7 +198,8 @@ async def _press(store: NodeStore, printer: str, jobs: list[int], until: float) 
         )
     driver = open_driver(printer)
     own = NodeStore.open(store.folder)
-    rights = GrpcRights(store.settings.hub, store.node, keys.load(store.folder / KEY_NAME))
+    trust = load_trust(store.folder, tls=store.settings.tls)
+    rights = GrpcRights(store.settings.hub, store.node, keys.load(store.folder / KEY_NAME), trust=trust)
     press = Press(own, driver, Paper(own), printer=printer, rights=rights, now_ms=now_ms)
     ledger = Ledger(store)
     try:

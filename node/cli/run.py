@@ -117,10 +117,13 @@ def register(app: typer.Typer) -> None:
         """
         with opened(folder) as store:
             target = _address(hub) or store.settings.hub
-            from node.link.enrol import ENROL_REFUSAL_KEY, TOKEN_KEY
+            from node.link.enrol import TOKEN_KEY
+            from node.link.notes import ENROL_REFUSAL_KEY
+            from node.link.token import adopt_token
 
+            secret = adopt_token(folder, token)
             with store.transaction():
-                store.put(TOKEN_KEY, token)
+                store.put(TOKEN_KEY, secret)
                 store.put(ENROL_REFUSAL_KEY, None)
             outcome = asyncio.run(_enrol(folder, target))
         if outcome == "":
@@ -142,17 +145,20 @@ def register(app: typer.Typer) -> None:
 
 async def _enrol(folder: Dir, target: str) -> str:
     """``""`` when accepted, ``offline``, or the hub's reason."""
-    from node.link.enrol import ENROL_REFUSAL_KEY, Enrolling
+    from node.link.enrol import Enrolling
     from node.link.link import LinkDownError
+    from node.link.notes import ENROL_REFUSAL_KEY
+    from node.link.trust import load_trust
     from node.outbox.worker import OutboxWorker
     from node.settings import KEY_NAME
     from node.storage.store import NodeStore
     from sepe_io import keys
 
     store = NodeStore.open(folder)
+    trust = load_trust(folder, tls=store.settings.tls)
     worker = OutboxWorker(store, keys.load(folder / KEY_NAME), software="")
     try:
-        enrolling = Enrolling(target, store.node, worker.signer, on_nats=lambda url: None)
+        enrolling = Enrolling(target, store.node, worker.signer, on_nats=lambda url: None, trust=trust)
         if await enrolling.attempt(worker):
             return ""
         return await worker.recall(ENROL_REFUSAL_KEY) or "refused"

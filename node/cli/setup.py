@@ -10,7 +10,15 @@ import typer
 from node.cli.common import Dir, note
 from node.cli.words import say
 from node.clock import now_ms
-from node.settings import KEY_NAME, NodeSettings, is_node_folder, save_settings
+from node.settings import (
+    KEY_NAME,
+    PHOTO_DAYS,
+    NodeSettings,
+    check_bytes_per_hour,
+    check_photo_days,
+    is_node_folder,
+    save_settings,
+)
 from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError
 from sepe.ids import check_node, kecamatan_of
@@ -29,7 +37,14 @@ def register(app: typer.Typer) -> None:
         nats: Annotated[str, typer.Option(help="The hub's NATS address; else the hub names it.")] = "",
         token: Annotated[str, typer.Option(help="One-time token from `sepe hub enrol`.")] = "",
         printer: Annotated[str, typer.Option(help="folder:PATH or ipp://HOST[:PORT]/PATH.")] = "",
+        insecure_lab: Annotated[
+            bool, typer.Option("--insecure-lab", help="Plain lines beyond this machine. Never with people's data.")
+        ] = False,
         blanks: Annotated[int, typer.Option(min=0, max=100_000, help="Opening stock of each kind of blank.")] = 0,
+        bytes_per_hour_max: Annotated[
+            int, typer.Option(min=0, help="What photos may cost the line in an hour, events counted; 0: no limit.")
+        ] = 0,
+        photo_days: Annotated[int, typer.Option(min=0, help="Days that plain photos stay here.")] = PHOTO_DAYS,
     ) -> None:
         """Make a node directory: signing key, database, settings. Needs no network.
 
@@ -48,7 +63,11 @@ def register(app: typer.Typer) -> None:
                 value=str(folder),
                 hint="Take another directory; `sepe node status DIR` shows what this one is.",
             )
-        make_node(folder, NodeSettings(node, hub, nats, printer), token=token, blanks=blanks, now_ms=now_ms())
+        settings = NodeSettings(
+            node, hub, nats, printer, "off" if insecure_lab else "",
+            check_bytes_per_hour(bytes_per_hour_max), check_photo_days(photo_days),
+        )  # fmt: skip
+        make_node(folder, settings, token=token, blanks=blanks, now_ms=now_ms())
         from sepe_io.regions import region_table
 
         place = region_table().kecamatan(kecamatan_of(node))
@@ -64,7 +83,12 @@ def register(app: typer.Typer) -> None:
 
 
 def make_node(folder: Path, settings: NodeSettings, *, token: str, blanks: int, now_ms: int) -> None:
-    """Everything of a new node; the settings come last, so a kill half-way is finished by the next ``init``."""
+    """Everything of a new node; the settings come last, so a kill half-way is finished by the next ``init``.
+
+    Raises:
+        InvalidInputError: no directory can be made there, or the token is not whole.
+    """
+    from node.link.token import adopt_token
     from sepe_io import keys
 
     try:
@@ -76,10 +100,11 @@ def make_node(folder: Path, settings: NodeSettings, *, token: str, blanks: int, 
     key_path = folder / KEY_NAME
     if not key_path.exists():
         keys.save(keys.Signer.generate(), key_path)
+    secret = adopt_token(folder, token) if token else ""
     store = NodeStore.create(folder, settings, now_ms=now_ms)
     try:
-        if token:
-            store.put(TOKEN_KEY, token)
+        if secret:
+            store.put(TOKEN_KEY, secret)
         if blanks:
             from node.stock import Stock, Story, opening_range
 

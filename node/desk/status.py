@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from node.attach.shelf import MISSING_KEY, Shelf
+from node.link.notes import ENROL_REFUSAL_KEY, REFUSAL_KEY, TROUBLE_KEY, Trouble, refusal, token_refusal
 from node.printing.ledger import Ledger
 from node.stock import Stock
 from node.storage.store import NodeStore
@@ -31,6 +33,7 @@ def status(store: NodeStore, now_ms: int) -> dict[str, object]:
     """The document of ``node status --json``, without its warnings."""
     position = store.position()
     clock = store.clock()
+    waiting = Shelf(store).waiting()
     oldest = next(store.events_after(position.durable_seq), None)
     waited_ms = 0 if oldest is None else now_ms - hlc.wall_ms_of(oldest.stamp)
     return {
@@ -40,6 +43,9 @@ def status(store: NodeStore, now_ms: int) -> dict[str, object]:
         "durable_seq": position.durable_seq,
         "pending": position.last_seq - position.durable_seq,
         "oldest_pending_seconds": max(waited_ms, 0) // 1000,
+        "attachments_pending": waiting.count,
+        "attachments_pending_bytes": waiting.waiting_bytes,
+        "attachments_refused": waiting.refused,
         "link": store.link(now_ms),
         "prints": Ledger(store).counts(),
         "blanks": {product: states.get("at_hand", 0) for product, states in Stock(store).counts().items()},
@@ -61,6 +67,8 @@ def warnings(store: NodeStore, now_ms: int) -> Iterable[Caution]:
             f"Sisa ruang disk {megabytes} MB; perekaman berhenti bila penuh. Pindahkan berkas lain",
             f"{megabytes} MB of disk left; recording stops when it is full. Move other files away",
         )
+    for word in _of_the_line(store):
+        yield Caution(word.code, word.indonesian, word.english)
     back_ms = hlc.wall_ms_of(clock.last_stamp) - now_ms
     if clock.last_stamp and back_ms > CLOCK_BACK_MS_MAX:
         yield Caution(
@@ -95,3 +103,20 @@ def warnings(store: NodeStore, now_ms: int) -> Iterable[Caution]:
     if count := prints.get("failed"):
         yield Caution("failed", f"{count} dokumen tidak dapat dicetak: sepe node prints DIR --state failed",
                        f"{count} documents cannot be printed: sepe node prints DIR --state failed")  # fmt: skip
+    lost = Shelf(store).waiting().refused + int(store.get(MISSING_KEY) or 0)
+    if lost:
+        yield Caution(
+            "attachments_lost",
+            f"{lost} lampiran tidak dapat dikirim ke pusat: sepe node doctor DIR, lalu ambil ulang fotonya",
+            f"{lost} attachments cannot be sent to the centre: sepe node doctor DIR, then take the photos again",
+        )
+
+
+def _of_the_line(store: NodeStore) -> Iterable[Trouble]:
+    """Why the hub cannot be had, or does not take what we send."""
+    if (trouble := Trouble.from_text(store.get(TROUBLE_KEY))) is not None:
+        yield trouble
+    if reason := store.get(REFUSAL_KEY):
+        yield refusal(reason)
+    if reason := store.get(ENROL_REFUSAL_KEY):
+        yield token_refusal(reason)

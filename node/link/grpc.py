@@ -20,11 +20,12 @@ from node.link.link import (
     OnDown,
     Pull,
 )
+from node.link.trouble import OnTrouble, diagnose
+from node.link.trust import HubTrust
 from sepe.errors import PeerProtocolError
 from sepe.rpc.v1 import sync_pb2 as rpc
 from sepe.rpc.v1.sync_pb2_grpc import SyncStub
 from sepe.wire.v1 import sync_pb2
-from sepe_io.channel import grpc_channel
 
 if TYPE_CHECKING:
     # The generator writes these for type checkers only.
@@ -36,6 +37,9 @@ PULL_PAUSE_S = 30.0
 _HUB_SAYS_NO = frozenset(
     {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT}
 )
+# The hub takes a stream that opens with our greeting for ours, and refuses another's frames on it.
+HELLO_METADATA = "sepe-hello-bin"
+
 _Push = aio.StreamStreamCall[rpc.PushRequest, rpc.PushResponse]
 
 
@@ -44,10 +48,19 @@ class GrpcLink:
 
     name = "grpc"
 
-    def __init__(self, target: str, on_ack: OnAck, on_down: OnDown) -> None:
+    def __init__(
+        self,
+        target: str,
+        on_ack: OnAck,
+        on_down: OnDown,
+        trust: HubTrust | None = None,
+        on_trouble: OnTrouble = lambda trouble: None,
+    ) -> None:
         self._target = target
         self._on_ack = on_ack
         self._on_down = on_down
+        self._trust = trust or HubTrust()
+        self._on_trouble = on_trouble
         self._channel: aio.Channel | None = None
         self._stub: SyncAsyncStub | None = None
         self._push: _Push | None = None
@@ -59,17 +72,19 @@ class GrpcLink:
         return self._is_open
 
     async def open(self) -> None:
-        self._channel = grpc_channel(self._target)
         try:
+            self._channel = self._trust.channel(self._target)
             async with asyncio.timeout(OPEN_TIMEOUT_S):
                 await self._channel.channel_ready()
-        except (TimeoutError, aio.AioRpcError, aio.UsageError) as exc:
+        except (TimeoutError, aio.AioRpcError, aio.UsageError, LinkDownError) as exc:
             await self.close()
-            raise LinkDownError(f"grpc: {self._target} does not answer within {OPEN_TIMEOUT_S:g} s") from exc
+            trouble = await diagnose(self._target, self._trust)
+            self._on_trouble(trouble)
+            word = f"does not answer within {OPEN_TIMEOUT_S:g} s" if trouble is None else trouble.english
+            raise LinkDownError(f"grpc: {self._target}: {word}") from exc
+        self._on_trouble(None)
         self._stub = SyncStub(self._channel)
-        self._push = self._stub.Push()
         self._is_open = True
-        self._read_task = asyncio.create_task(self._read(self._push))
 
     async def greet(self, hello: sync_pb2.SignedHello) -> sync_pb2.Ack:
         if self._stub is None:
@@ -78,14 +93,17 @@ class GrpcLink:
             answer = await self._stub.Hello(rpc.HelloRequest(hello=hello), timeout=GREET_TIMEOUT_S)
         except aio.AioRpcError as exc:
             raise LinkDownError(_said(exc)) from exc
+        if self._push is None:
+            self._begin((HELLO_METADATA, hello.SerializeToString()))
         return answer.ack
 
     async def send(self, frame: bytes) -> None:
-        if self._push is None or not self._is_open:
+        if not self._is_open:
             raise LinkDownError("grpc: the line is closed")
+        push = self._push or self._begin()
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S):
-                await self._push.write(rpc.PushRequest(frame=frame))
+                await push.write(rpc.PushRequest(frame=frame))
         except TimeoutError as exc:
             raise LinkDownError(f"grpc: the line took no frame for {SEND_TIMEOUT_S:g} s") from exc
         except aio.AioRpcError as exc:
@@ -106,6 +124,12 @@ class GrpcLink:
             with suppress(TimeoutError, aio.AioRpcError):
                 await asyncio.wait_for(channel.close(), CLOSE_TIMEOUT_S)
 
+    def _begin(self, *metadata: tuple[str, bytes]) -> _Push:
+        assert self._stub is not None
+        self._push = self._stub.Push(metadata=aio.Metadata(*metadata))
+        self._read_task = asyncio.create_task(self._read(self._push))
+        return self._push
+
     async def _read(self, push: _Push) -> None:
         reason = "grpc: the hub ended the stream"
         try:
@@ -122,11 +146,12 @@ class GrpcLink:
             self._on_down(reason)
 
 
-def pull_from(target: str) -> Pull:
+def pull_from(target: str, trust: HubTrust | None = None) -> Pull:
     """How to fetch a node's own frames from the hub at ``target``."""
+    known = trust or HubTrust()
 
     async def pull(hello: sync_pb2.SignedHello, epoch: bytes, after_seq: int) -> AsyncGenerator[bytes, None]:
-        channel = grpc_channel(target)
+        channel = known.channel(target)
         stub: SyncAsyncStub = SyncStub(channel)
         try:
             call = stub.Pull(rpc.PullRequest(hello=hello, epoch=epoch, after_seq=after_seq))

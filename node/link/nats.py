@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
@@ -29,10 +29,11 @@ from node.link.link import (
     OnAck,
     OnDown,
 )
+from node.link.trouble import OnTrouble
 from sepe import subjects
 from sepe.errors import TransientError
 from sepe.wire.v1 import sync_pb2
-from sepe_io.channel import close_nats, connect_nats
+from sepe_io.channel import NatsIdentity, close_nats, connect_nats
 
 WATCH_INTERVAL_S = 0.5
 _NO_RESPONDERS = "503"
@@ -45,11 +46,22 @@ class NatsLink:
 
     name = "nats"
 
-    def __init__(self, url: str, node: str, on_ack: OnAck, on_down: OnDown) -> None:
+    def __init__(
+        self,
+        url: str,
+        node: str,
+        on_ack: OnAck,
+        on_down: OnDown,
+        *,
+        identity: Callable[[], NatsIdentity | None] = lambda: None,
+        on_trouble: OnTrouble = lambda trouble: None,
+    ) -> None:
         self._url = url
         self._node = node
         self._on_ack = on_ack
         self._on_down = on_down
+        self._identity = identity
+        self._on_trouble = on_trouble
         self._client: Client | None = None
         self._receipts = ""
         self._watch_task: asyncio.Task[None] | None = None
@@ -67,11 +79,13 @@ class NatsLink:
                 on_error=lambda exc: self._down(str(exc) or type(exc).__name__),
                 on_down=lambda: self._down("the connection was closed"),
                 timeout_s=OPEN_TIMEOUT_S,
+                identity=self._identity(),
             )
             await _within(OPEN_TIMEOUT_S, self._subscribe(self._client))
         except TransientError as exc:
             await self.close()
             raise exc if isinstance(exc, LinkDownError) else LinkDownError(f"nats: {exc}") from exc
+        self._on_trouble(None)
         self._is_open = True
         self._watch_task = asyncio.create_task(self._watch(self._client))
 

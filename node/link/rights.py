@@ -9,10 +9,10 @@ from grpc import aio
 
 from node.clock import now_ms
 from node.link.link import CLOSE_TIMEOUT_S, LinkDownError
+from node.link.trust import HubTrust
 from node.printing.rights import RightAnswer
 from sepe.rpc.v1 import rights_pb2
 from sepe.rpc.v1.rights_pb2_grpc import RightsStub
-from sepe_io.channel import grpc_channel
 from sepe_io.keys import Signer
 
 if TYPE_CHECKING:
@@ -33,18 +33,28 @@ def signed_part(request: rights_pb2.ClaimRequest) -> bytes:
 
 
 class GrpcRights:
-    """`node.printing.rights.RightsClient` over gRPC. Made inside the event loop that uses it; close it there.
+    """`node.printing.rights.RightsClient` over gRPC. Used in one event loop; close it there.
 
     Args:
+        signer: our key, or a function that says which is ours now.
         skew_ms: our clock minus the hub's, as last heard. The hub refuses a claim signed minutes from its own
             clock; a machine with a dead clock battery asks again by the hub's.
     """
 
-    def __init__(self, target: str, node: str, signer: Signer, *, skew_ms: Callable[[], int] = lambda: 0) -> None:
-        self._channel = grpc_channel(target)
-        self._stub: RightsAsyncStub = RightsStub(self._channel)
+    def __init__(
+        self,
+        target: str,
+        node: str,
+        signer: Signer | Callable[[], Signer],
+        *,
+        skew_ms: Callable[[], int] = lambda: 0,
+        trust: HubTrust | None = None,
+    ) -> None:
+        self._target = target
+        self._trust = trust or HubTrust()
+        self._channel: aio.Channel | None = None
         self._node = node
-        self._signer = signer
+        self._signer = signer if callable(signer) else lambda: signer
         self._skew_ms = skew_ms
 
     async def claim(self, nik: int, product: str, issue: int) -> RightAnswer:
@@ -56,16 +66,20 @@ class GrpcRights:
         return answer
 
     async def close(self) -> None:
-        await self._channel.close(CLOSE_TIMEOUT_S)
+        if self._channel is not None:
+            await self._channel.close(CLOSE_TIMEOUT_S)
 
     async def _claim(self, nik: int, product: str, issue: int, clock_ms: int) -> RightAnswer:
+        signer = self._signer()
         request = rights_pb2.ClaimRequest(
-            nik=nik, product=product, issue=issue, node=self._node, key_id=self._signer.key_id,
+            nik=nik, product=product, issue=issue, node=self._node, key_id=signer.key_id,
             clock_ms=max(clock_ms, 0),
         )  # fmt: skip
-        request.signature = self._signer.sign(signed_part(request))
+        request.signature = signer.sign(signed_part(request))
+        self._channel = self._channel or self._trust.channel(self._target)
+        stub: RightsAsyncStub = RightsStub(self._channel)
         try:
-            answer = await self._stub.Claim(request, timeout=CLAIM_TIMEOUT_S)
+            answer = await stub.Claim(request, timeout=CLAIM_TIMEOUT_S)
         except aio.AioRpcError as exc:
             raise LinkDownError(f"grpc: {exc.code().name.lower()} at a claim") from exc
         return RightAnswer(answer.granted, answer.right.fence, answer.reason, answer.right.holder)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from node.clock import now_ms
@@ -14,6 +15,8 @@ from node.link.enrol import NATS_KEY, Enrolling
 from node.link.grpc import GrpcLink, pull_from
 from node.link.link import LinkDownError, LinkKind
 from node.link.nats import NatsLink
+from node.link.notes import TROUBLE_KEY, Trouble
+from node.link.trust import HubTrust, load_trust
 from node.outbox.earlier import earlier_epochs
 from node.outbox.recover import LostRun
 from node.outbox.relay import Relay
@@ -22,9 +25,12 @@ from node.outbox.view import RelayTimes
 from node.outbox.worker import OutboxWorker
 from node.settings import KEY_NAME, NodeSettings
 from node.storage.store import NodeStore
-from sepe.errors import InvalidInputError
-from sepe_io import keys
-from sepe_io.keys import Signer
+from sepe.errors import InvalidInputError, TransientError
+from sepe_io.channel import NatsIdentity
+from sepe_io.keys import KeyFile, Signer
+from sepe_io.logs import logger
+
+_log = logger("node.relay")
 
 # Events that the hub holds and this machine lost, as the frames they came in.
 LOST_FOLDER = "recovered"
@@ -35,10 +41,16 @@ class Office:
     """What a running node has in common with one attempt at the command line."""
 
     settings: NodeSettings
-    signer: Signer
+    key: KeyFile
+    trust: HubTrust
     store: NodeStore
     worker: OutboxWorker
     relay: Relay
+
+    @property
+    def signer(self) -> Signer:
+        """This machine's key, as it is now."""
+        return self.key.signer
 
 
 @asynccontextmanager
@@ -62,21 +74,24 @@ async def open_office(
     store = NodeStore.open(folder)
     try:
         settings = store.settings
-        signer = keys.load(folder / KEY_NAME)
+        key = KeyFile(folder / KEY_NAME)
+        trust = load_trust(folder, tls=settings.tls, known_ms=store.clock().hub_ms)
         target = hub or settings.hub
         if not target:
             raise InvalidInputError(
                 "no hub is known", field="--hub", hint="Give --hub HOST:PORT, or set it in node.toml."
             )
-        worker = OutboxWorker(store, signer, software=software)
+        worker = OutboxWorker(store, lambda: key.signer, software=software)
         try:
             nats_url = nats or settings.nats or store.get(NATS_KEY) or ""
-            lines = Lines(_kinds(target, nats_url, settings.node), **_given(probe_ms=probe_ms))
+            ways = _Ways(target, settings.node, worker, trust)
+            lines = Lines([*([ways.nats(nats_url)] if nats_url else []), ways.grpc()], **_given(probe_ms=probe_ms))
             enrolling = Enrolling(
                 target,
                 settings.node,
-                signer,
-                on_nats=lambda url: None if nats_url else lines.prefer(nats_kind(url, settings.node)),
+                key.signer,
+                on_nats=lambda url: None if nats_url else lines.prefer(ways.nats(url)),
+                trust=trust,
             )
 
             async def first_contact() -> None:
@@ -93,14 +108,14 @@ async def open_office(
             relay = Relay(
                 worker,
                 lines,
-                pull=pull_from(target),
+                pull=pull_from(target, trust),
                 keep_lost=keep_lost,
                 earlier=lambda: worker.run(earlier_epochs, store),
                 history_mended=lambda: worker.run(_mended, store),
                 before_greeting=first_contact,
                 times=times,
             )
-            yield Office(settings, signer, store, worker, relay)
+            yield Office(settings, key, trust, store, worker, relay)
         finally:
             worker.close()
     finally:
@@ -111,18 +126,50 @@ def _mended(store: NodeStore) -> None:
     doubt_lost_wishes(store, now_ms())
 
 
-def nats_kind(url: str, node: str) -> LinkKind:
-    """The line over NATS."""
-    return LinkKind("nats", lambda on_ack, on_down: NatsLink(url, node, on_ack, on_down))
+@dataclass(slots=True)
+class _Ways:
+    """The kinds of line, and what was last wrong with them."""
 
+    target: str
+    node: str
+    worker: OutboxWorker
+    trust: HubTrust
+    noted: str | None = None
+    notes: set[asyncio.Task[None]] = field(default_factory=set)
 
-def grpc_kind(target: str) -> LinkKind:
-    """The line over gRPC."""
-    return LinkKind("grpc", lambda on_ack, on_down: GrpcLink(target, on_ack, on_down))
+    def nats(self, url: str) -> LinkKind:
+        def identity() -> NatsIdentity | None:
+            return self.trust.nats_identity(url, self.node, self.worker.signer)
 
+        return LinkKind(
+            "nats",
+            lambda on_ack, on_down: NatsLink(
+                url, self.node, on_ack, on_down, identity=identity, on_trouble=self.show_trouble
+            ),
+        )
 
-def _kinds(target: str, nats_url: str, node: str) -> list[LinkKind]:
-    return [*([nats_kind(nats_url, node)] if nats_url else []), grpc_kind(target)]
+    def grpc(self) -> LinkKind:
+        return LinkKind(
+            "grpc",
+            lambda on_ack, on_down: GrpcLink(self.target, on_ack, on_down, self.trust, self.show_trouble),
+        )
+
+    def show_trouble(self, trouble: Trouble | None) -> None:
+        """Note it for `node status`, once."""
+        text = "" if trouble is None else trouble.to_text()
+        if text == self.noted:
+            return
+        self.noted = text
+        if trouble is not None:
+            _log.error("hub.unusable", code=trouble.code, detail=trouble.english)
+        task = asyncio.create_task(self._note(text))
+        self.notes.add(task)
+        task.add_done_callback(self.notes.discard)
+
+    async def _note(self, text: str) -> None:
+        # A full disk, or a node that is just ending: the log has it.
+        with suppress(TransientError, RuntimeError):
+            await self.worker.note(TROUBLE_KEY, text)
 
 
 def _given(**options: int | None) -> dict[str, int]:

@@ -13,9 +13,9 @@ from node.outbox.worker import OutboxWorker
 from sepe.errors import PeerProtocolError
 from sepe_io.framefile import write_frames
 from sepe_io.frames import OpenedFrame, open_frame
-from sepe_io.keys import Signer
 
 KeepLost = Callable[[LostRun, bytes], None]
+OwnKey = Callable[[bytes], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ async def find_parting(worker: OutboxWorker, pull: Pull, hub_seq: int, keep_lost
         lost_events = 0
         async with aclosing(pull(await worker.hello(), position.epoch, start)) as frames:
             async for data in frames:
-                count = await worker.run(_compare, comparison, data, worker.signer, keep_lost)
+                count = await worker.run(_compare, comparison, data, worker.own_public_key, keep_lost)
                 if count is None:
                     break
                 lost_events += count
@@ -62,9 +62,9 @@ async def find_parting(worker: OutboxWorker, pull: Pull, hub_seq: int, keep_lost
     raise PeerProtocolError("foreign_history", "the hub's first frame of this epoch is not ours")
 
 
-def _compare(comparison: Comparison, data: bytes, signer: Signer, keep_lost: KeepLost) -> int | None:
+def _compare(comparison: Comparison, data: bytes, own_key: OwnKey, keep_lost: KeepLost) -> int | None:
     """How many events of the frame we lost; ``None`` when the two do not even agree where it begins."""
-    opened = _opened(data, signer)
+    opened = _opened(data, own_key)
     if comparison.is_untouched and not comparison.starts_agreed(opened):
         return None
     lost = comparison.feed(opened)
@@ -74,15 +74,16 @@ def _compare(comparison: Comparison, data: bytes, signer: Signer, keep_lost: Kee
     return len(lost.columns)
 
 
-def _opened(data: bytes, signer: Signer) -> OpenedFrame:
+def _opened(data: bytes, own_key: OwnKey) -> OpenedFrame:
     """Proven to be signed by this machine: what another made up must not become our history."""
 
-    def own_key(_node: str, key_id: bytes) -> bytes:
-        if key_id != signer.key_id:
-            raise PeerProtocolError("unknown_key", "a frame of ours is signed with a key that we do not hold")
-        return signer.public_key
+    def found(_node: str, key_id: bytes) -> bytes:
+        key = own_key(key_id)
+        if key is None:
+            raise PeerProtocolError("unknown_key", "a frame of ours is signed with a key that was never ours")
+        return key
 
-    return open_frame(data, own_key)
+    return open_frame(data, found)
 
 
 def keep_in_folder(folder: Path) -> KeepLost:

@@ -13,18 +13,20 @@ from itertools import islice
 from typing import TypeVar
 
 from node.clock import now_ms
+from node.link.notes import EARLIER_KEYS_KEY, REFUSAL_KEY
 from node.outbox.plan import next_page
 from node.outbox.ports import OutboxStore, PageLike, PositionLike
 from sepe.errors import TransientError
 from sepe.sync.centre import CONTRACT
 from sepe.wire.v1 import sync_pb2
 from sepe_io.frames import seal_frame, sign_hello
-from sepe_io.keys import Signer
+from sepe_io.keys import Signer, key_id_of
+
+__all__ = ["ALARM_KEY", "NUDGE_KEY", "REFUSAL_KEY", "OutboxWorker", "RowsGoneError", "SealedRun"]
 
 _T = TypeVar("_T")
 
 ALARM_KEY = "relay_alarm"
-REFUSAL_KEY = "relay_refusal"
 # Another process asks for an attempt now by putting a new text here.
 NUDGE_KEY = "sync_wanted"
 
@@ -45,15 +47,36 @@ class OutboxWorker:
     """Calls of the store, as coroutines."""
 
     def __init__(
-        self, store: OutboxStore, signer: Signer, *, software: str, now_ms: Callable[[], int] = now_ms
+        self,
+        store: OutboxStore,
+        signer: Signer | Callable[[], Signer],
+        *,
+        software: str,
+        now_ms: Callable[[], int] = now_ms,
     ) -> None:
-        self.signer = signer
+        self._signer = signer if callable(signer) else lambda: signer
         self._store = store
         self._software = software
         self._now_ms = now_ms
         self._data_version = -1
         self._nudge: str | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="relay")
+
+    @property
+    def signer(self) -> Signer:
+        """Our key, as it is now: `sepe node rotate-key` replaces it under a running node."""
+        return self._signer()
+
+    def own_public_key(self, key_id: bytes) -> bytes | None:
+        """The key of that name, if this machine, or the one whose place it took, ever signed with it.
+
+        For callers that are in the worker thread already.
+        """
+        noted = (self._store.get(EARLIER_KEYS_KEY) or "").split()
+        for key in (self.signer.public_key, *map(bytes.fromhex, noted)):
+            if key_id_of(key) == key_id:
+                return key
+        return None
 
     async def run(self, call: Callable[..., _T], *arguments: object) -> _T:
         """The result of a call in the worker thread."""
