@@ -64,13 +64,12 @@ def world(
 
 
 def _play(seeds: range, plan: Plan, *, wants_story: bool, as_json: bool) -> None:
-    from surge.world.run import play
+    from surge.world.run import play_many
 
     commit, begun_s, red = commit_of_checkout(), time.perf_counter(), []
     totals: dict[str, int] = {}
     verdicts = []
-    for number in seeds:
-        verdict = play(number, plan, wants_story=wants_story)
+    for verdict in play_many(seeds, plan, wants_story=wants_story):
         for name, count in verdict.figures.items():
             totals[name] = totals.get(name, 0) + count
         if not verdict.is_green:

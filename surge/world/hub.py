@@ -142,7 +142,7 @@ class Hub:
         plan = self._plan(batch)
         if self._world.bug is Bug.ACK_BEFORE_COMMIT:
             self._answer(plan)
-        self._world.loop.after(self._rng.randrange(2, 20), self._commit, self.life, plan, batch)
+        self._world.loop.after(2 + int(self._rng.random() * 18), self._commit, self.life, plan, batch)
 
     def pull(self, node: str) -> dict[bytes, tuple[list[tuple[int, int, int, bytes]], list[bytes]]]:
         """A node's own history as the hub holds it: per epoch the events and the digest after each."""
@@ -160,9 +160,14 @@ class Hub:
     # Rights
 
     def claim(self, nik: int, issue: int, node: str) -> tuple[bool, int, str]:
-        """Ask for the right to print one issue: (granted, fence, reason). The rules of `hub.dispatch.rights`."""
+        """Ask for the right to print one issue: (granted, fence, reason).
+
+        The rules of `hub.dispatch.rights`; a holder's word comes first here, because it spares the fold.
+        """
         home = f"{nik // 10**10:06}-1"
         holder, fence = self.disk.rights.get((nik, issue), (home if self._world.has_node(home) else "", 0))
+        if holder not in ("", node):
+            return False, fence, "held"
         resident = fold(self.disk.events_of(nik))
         if case.is_on_hold(resident):
             return False, fence, "nik_conflict"
@@ -176,8 +181,6 @@ class Hub:
                     return False, fence, "held"
         if holder == node:
             return True, fence, ""
-        if holder:
-            return False, fence, "held"
         self._move_right(nik, issue, node, fence + 1)
         return True, fence + 1, ""
 
@@ -285,7 +288,7 @@ class Hub:
             world.hub_dies("between commit and ack")
             return
         self._in_hand = []
-        world.loop.after(self._rng.randrange(1, 5), self._done, self.life, plan)
+        world.loop.after(1 + int(self._rng.random() * 4), self._done, self.life, plan)
 
     def _done(self, life: int, plan: _Plan) -> None:
         if life != self.life:

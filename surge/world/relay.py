@@ -304,6 +304,8 @@ class Relay:
         """
         hub_ms, own_ms, margin_ms = self.office.disk.hub_said_ms, self.office.now_ms(), self.world.margin_ms
         for rows in self.office.disk.epochs:
+            if not rows.marks or hub_ms - rows.marks[0][1] < margin_ms:
+                continue
             old = list(takewhile(lambda mark: min(hub_ms - mark[1], own_ms - mark[2]) >= margin_ms, rows.marks))
             if old and old[-1][0] > rows.floor_seq:
                 self.office.step("during prune")
@@ -375,11 +377,11 @@ class Relay:
         loop = self.world.loop
         if first is not None and not loop.now_ms < self._timer_ms <= first:
             self._timer_ms = max(first, loop.now_ms + 1)
-            loop.after(self._timer_ms - loop.now_ms, self._ring, self.office.life, self.session)
+            loop.after(self._timer_ms - loop.now_ms, self._ring, self.session, self._timer_ms)
 
-    def _ring(self, life: int, session: int) -> None:
-        if life != self.office.life or session != self.session:
-            return
+    def _ring(self, session: int, at_ms: int) -> None:
+        if session != self.session or at_ms != self._timer_ms:
+            return  # Of an earlier connection, or a nearer time was set meanwhile.
         self._timer_ms = 0
         now_ms = self.world.loop.now_ms
         for machine in list(self.machines.values()):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from surge.world import desk, disasters
@@ -19,6 +21,7 @@ RECORDINGS_PER_OFFICE = 40
 BLANKS_PER_OFFICE = 60
 # An idle office greets every six hours, and its retry may sleep half an hour before that.
 SETTLE_HOURS_MAX = 48
+WORLDS_PER_COLLECTION = 10
 STEPS_PER_RECORDING_MAX = 150
 STEPS_PER_OFFICE_DAY_MAX = 2_000
 
@@ -77,6 +80,26 @@ def play(seed: int, plan: Plan | None = None, *, wants_story: bool = False) -> V
     return Verdict(seed, problems, figures(world), tuple(world.story or ()))
 
 
+def play_many(seeds: Iterable[int], plan: Plan, *, wants_story: bool = False) -> Iterator[Verdict]:
+    """Play one world after the other.
+
+    A world is a web of objects that point at each other; the garbage collector, woken by every few hundred new
+    ones, took a tenth of the time. Here it comes between worlds.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    gc.freeze()
+    try:
+        for count, seed in enumerate(seeds, 1):
+            yield play(seed, plan, wants_story=wants_story)
+            if count % WORLDS_PER_COLLECTION == 0:
+                gc.collect()
+    finally:
+        gc.unfreeze()
+        if was_enabled:
+            gc.enable()
+
+
 def make(seed: int, plan: Plan, *, wants_story: bool = False) -> World:
     """The world as it begins, with the work and the faults of its days already drawn."""
     faults = plan.faults
@@ -87,7 +110,7 @@ def make(seed: int, plan: Plan, *, wants_story: bool = False) -> World:
     world.clock_tick_ms = rng.choice((1, MINUTE_MS, HOUR_MS))
     # Without disasters at the hub its commit is final, and an office may forget at once: the sharpest test.
     is_final = not faults.hub_restore
-    world.margin_ms = rng.choice((0, HOUR_MS)) if is_final else rng.choice((40 * HOUR_MS, 30 * DAY_MS))
+    world.margin_ms = rng.choice((0, HOUR_MS)) if is_final else rng.choice((5 * DAY_MS, 30 * DAY_MS))
     for office in world.offices:
         while not desk.receive_stock(office, BLANKS_PER_OFFICE):
             office.is_up = True

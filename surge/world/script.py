@@ -254,8 +254,8 @@ def person(record: Resident) -> list[str]:
         version, value = register.top
         lost = [f'"{old}" from {before.node}' for before, old in register.history]
         lines.append(f'{name} "{value}" from {version.node}' + (f"; lost: {', '.join(lost)}" if lost else ""))
-    for step in sorted({(one.attempt, one.issue, one.serial) for one in record.steps}):
-        attempt, issue, serial = step
+    # By blank: an attempt's own name is drawn by chance.
+    for issue, serial, attempt in sorted({(one.issue, one.serial, one.attempt) for one in record.steps}):
         state = max(one.state for one in record.steps if one.attempt == attempt)
         word = next((name for number, name in STATE_NAMES.items() if number == state), "unknown")
         lines.append(f"card {issue}: {word} with blank {serial} at {attempt.partition('/')[0]}")
