@@ -15,6 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from node.attach.start import uploader_of
 from node.clock import now_ms
 from node.http import Condition, application
 from node.link.rights import GrpcRights
@@ -82,10 +83,15 @@ async def run_node(options: RunOptions, on_ready: OnReady) -> None:
         office = await stack.enter_async_context(
             open_office(options.folder, hub=options.hub, nats=options.nats, software=options.software)
         )
-        server = HttpServer(application(office.relay.view, lambda: look(options.folder, office.settings.node)))
+        uploader = uploader_of(options.folder, office, hub=options.hub)
+        server = HttpServer(
+            application(office.relay.view, lambda: look(options.folder, office.settings.node), uploader.view)
+        )
         address = await _listen(server, options.http)
         stack.push_async_callback(server.stop)
-        tasks = [asyncio.create_task(_keep(office.relay.run, "relay"))]
+        tasks = [asyncio.create_task(_keep(part, name)) for part, name in (
+            (office.relay.run, "relay"), (uploader.run, "attachments"),
+        )]  # fmt: skip
         if printer:
             rights = GrpcRights(
                 options.hub or office.settings.hub,

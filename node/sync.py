@@ -10,11 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from node.attach.shelf import Shelf
+from node.attach.start import uploader_of
 from node.clock import now_ms
 from node.outbox.office import open_office
 from node.outbox.worker import NUDGE_KEY, REFUSAL_KEY
 from node.run import AlreadyRunningError, take_run_lock
 from node.storage.store import NodeStore
+from sepe_io.tasks import end_tasks
 
 POLL_S = 0.1
 
@@ -27,6 +30,7 @@ class SyncReport:
         confirmed: events that the hub confirmed meanwhile.
         reason: why not all, as the relay says it; may be ``""``.
         by_running_node: another process did it.
+        attachments_pending: photos and the like that are still to follow.
     """
 
     last_seq: int
@@ -35,6 +39,7 @@ class SyncReport:
     link: str
     reason: str
     by_running_node: bool
+    attachments_pending: int = 0
 
     @property
     def pending(self) -> int:
@@ -70,8 +75,9 @@ def _ask(folder: Path, timeout_s: float) -> SyncReport:
         confirmed = at.durable_seq - before.durable_seq if at.epoch == before.epoch else at.durable_seq
         reason = store.get(REFUSAL_KEY) or ""
         return SyncReport(
-            at.last_seq, at.durable_seq, max(confirmed, 0), store.link(now_ms()), reason, by_running_node=True
-        )
+            at.last_seq, at.durable_seq, max(confirmed, 0), store.link(now_ms()), reason, by_running_node=True,
+            attachments_pending=Shelf(store).waiting().count,
+        )  # fmt: skip
     finally:
         store.close()
 
@@ -81,17 +87,28 @@ async def _relay(folder: Path, timeout_s: float, *, hub: str, nats: str) -> Sync
         before = await office.worker.position()
         view = office.relay.view
         task = asyncio.create_task(office.relay.run())
+        # It waits for the events by itself.
+        uploader = uploader_of(folder, office, hub=hub)
+        uploads = asyncio.create_task(uploader.run())
         link, reason = "offline", ""
+        until_s = time.monotonic() + timeout_s
         try:
             await _until(lambda: task.done() or (view.link != "offline" and view.pending == 0), timeout_s)
+            if view.link != "offline":
+                left_s = max(until_s - time.monotonic(), 0)
+                await _until(lambda: task.done() or uploads.done() or uploader.view.is_through, left_s)
             link, reason = view.link, view.refusal or view.alarm or view.reason
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await end_tasks([task, uploads])
+            for ended in (task, uploads):
+                if not ended.cancelled():
+                    ended.result()  # Raises what ended it.
         at = await office.worker.position()
     confirmed = at.durable_seq - before.durable_seq if at.epoch == before.epoch else at.durable_seq
-    return SyncReport(at.last_seq, at.durable_seq, max(confirmed, 0), link, reason, by_running_node=False)
+    return SyncReport(
+        at.last_seq, at.durable_seq, max(confirmed, 0), link, reason, by_running_node=False,
+        attachments_pending=uploader.view.waiting,
+    )  # fmt: skip
 
 
 async def _until(holds: Callable[[], bool], timeout_s: float) -> None:

@@ -20,7 +20,9 @@ _log = logger("node.attach")
 
 
 def seal_waiting(store: NodeStore, *, limit: int) -> int:
-    """Seal up to ``limit`` attachments that are not; return how many were. None while the hub's key is unknown.
+    """Seal up to ``limit`` attachments that are not; return how many were looked at, sealed or found lost.
+
+    None while the hub's key is unknown.
 
     Raises:
         TransientError: disk full, or busy; what was sealed before stays sealed.
@@ -33,8 +35,8 @@ def seal_waiting(store: NodeStore, *, limit: int) -> int:
     from sepe_io.keys import key_id_of
     from sepe_io.seal import seal, sha256_of
 
-    sealed = 0
-    for row in shelf.unsealed(key_id_of(public_key), limit):
+    rows = shelf.unsealed(key_id_of(public_key), limit)
+    for row in rows:
         plain = _plain(store, shelf, row)
         if plain is None:
             continue
@@ -42,8 +44,7 @@ def seal_waiting(store: NodeStore, *, limit: int) -> int:
         digest = sha256_of(data)
         write_secret(sealed_path(store.folder, digest), data)
         shelf.sealed(row.sha256, digest, len(data), key_id_of(public_key))
-        sealed += 1
-    return sealed
+    return len(rows)
 
 
 def sealed_path(folder: Path, sealed_sha256: bytes) -> Path:

@@ -81,6 +81,7 @@ def register(app: typer.Typer) -> None:
                     "durable_seq": report.durable_seq,
                     "pending": report.pending,
                     "confirmed": report.confirmed,
+                    "attachments_pending": report.attachments_pending,
                     "link": report.link,
                     "reason": report.reason,
                 }

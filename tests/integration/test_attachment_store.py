@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from sepe.attach import CHUNK_BYTES_MIN, SEALED_BYTES_MAX
 from sepe.errors import InvalidInputError, PeerProtocolError
 from sepe.rpc.v1 import attachments_pb2 as rpc
 from sepe_io.seal import seal
+from sepe_io.sqlite import DiskFailedError, StorageFullError
 from tests.support.hubs import new_hub, send
 from tests.support.world import START_MS, Node, nik_of, recorded
 
@@ -130,7 +133,7 @@ def test_bytes_that_a_power_cut_left_beyond_the_ack_are_cut_off(office: Office, 
     office.offer(PHOTO, sealed)
     office.put(PHOTO, sealed, 0, 10_000)
     (part,) = files(hub)
-    part.write_bytes(part.read_bytes() + b"\0" * 5_000)
+    part.write_bytes(part.read_bytes() + b"\0" * (len(sealed) + 5_000))
     assert office.offer(PHOTO, sealed) == Answer(HELD, 10_000)
     assert office.send_all(PHOTO, sealed).verdict == COMPLETE
 
@@ -297,3 +300,21 @@ def test_a_file_damaged_on_the_hubs_disk_is_never_given_out(office: Office, hub:
     file.write_bytes(data)
     with pytest.raises(PeerProtocolError, match="broken_seal"):
         office.store.plain_of(hashlib.sha256(PHOTO).digest())
+
+
+@pytest.mark.parametrize(("fault", "error"), [(errno.EIO, DiskFailedError), (errno.ENOSPC, StorageFullError)])
+def test_a_chunk_that_the_disk_did_not_take_is_not_acknowledged(
+    office: Office, hub: HubStore, monkeypatch: pytest.MonkeyPatch, fault: int, error: type[Exception]
+) -> None:
+    office.record(PHOTO)
+    sealed = office.seal(PHOTO)
+    office.offer(PHOTO, sealed)
+
+    def failing(_: int) -> None:
+        raise OSError(fault, os.strerror(fault))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hub.attach.store.os.fsync", failing)
+        with pytest.raises(error):
+            office.put(PHOTO, sealed, 0)
+    assert office.offer(PHOTO, sealed) == Answer(HELD, 0)

@@ -103,8 +103,9 @@ async def test_events_that_appear_go_before_the_rest_of_a_picture(tmp_path: Path
     async with line_to(hub) as line, uploading(folder, hub=line.address) as (office, uploader):
         line.shape.bytes_per_second = 100_000
         await until(lambda: uploader.view.sent_bytes > 100_000, "on its way")
-        write_backlog(folder, 400, start=50, bulk_bytes=200)
-        await until(lambda: office.relay.view.pending > 300, "the relay has seen the events")
+        # Some 600 KB: six seconds, in which nine chunks would go if nobody held them back.
+        write_backlog(folder, 3_000, start=50, bulk_bytes=200)
+        await until(lambda: office.relay.view.pending > 2_000, "the relay has seen the events")
         before = uploader.view.sent_bytes
         await until(lambda: office.relay.view.pending == 0, "the events are at the hub", 60)
         # One chunk may have been on its way to the socket when the relay saw the events.
