@@ -1,7 +1,8 @@
 """A copy of the whole hub in one file, taken while it runs, and back.
 
-The file is the database as it stood at one commit, with the hub's own key inside: a restored hub must go on
-signing as itself. So the file is as secret as the hub's directory.
+The file is the database as it stood at one commit, with the hub's own key and its certificates' authority inside:
+a restored hub must go on signing as itself, and offices know it by that authority. So the file is as secret as
+the hub's directory.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from hub.merge.own import OwnHistory
 from hub.merge.store import DATABASE, KEY_FILE, HubStore
+from hub.tls import FOLDER as TLS_FOLDER
+from hub.tls import HubTls
 from sepe.errors import InvalidInputError, SepeError
 from sepe_io import keys
+from sepe_io.certificates import Issued
 from sepe_io.sqlite import Connection, connect, transaction, translated
 
 _PART = ".part"
+_AUTHORITY = ("tls_certificate", "tls_key")
 
 
 def backup(store: HubStore, file: Path) -> int:
@@ -39,6 +44,8 @@ def backup(store: HubStore, file: Path) -> int:
             with transaction(copy):
                 pem = (store.directory / KEY_FILE).read_bytes()
                 copy.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('key', ?)", (pem,))
+                for name, value in _authority_inside(store.directory):
+                    copy.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
             with translated():
                 # One file, without a log beside it.
                 copy.execute("PRAGMA journal_mode=DELETE")
@@ -64,28 +71,34 @@ def restore(file: Path, directory: Path) -> None:
         raise InvalidInputError("there is no such file", field="FILE", value=str(file))
     directory.mkdir(parents=True, exist_ok=True)
     part = directory / (DATABASE + _PART)
-    leftovers = {part.name, part.name + "-wal", part.name + "-shm", part.name + "-journal", KEY_FILE}
+    leftovers = {part.name, part.name + "-wal", part.name + "-shm", part.name + "-journal", KEY_FILE, TLS_FOLDER}
     found = {one.name for one in directory.iterdir()}
     if found - leftovers:
         raise InvalidInputError(
             "a hub is restored into an empty directory only", field="DIR", value=str(directory),
             hint="Choose another, or move what is there away.",
         )  # fmt: skip
-    for name in found:
-        (directory / name).unlink()
+    _clear(directory, found)
     os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     shutil.copyfile(file, part)
     try:
-        _prepare(part, directory / KEY_FILE)
+        _prepare(part, directory)
     except BaseException:
-        for name in leftovers:
-            (directory / name).unlink(missing_ok=True)
+        _clear(directory, leftovers)
         raise
     _sync(part)
     part.replace(directory / DATABASE)
 
 
-def _prepare(part: Path, key_path: Path) -> None:
+def _clear(directory: Path, names: set[str]) -> None:
+    """Remove what a restore that was cut short left."""
+    for name in names - {TLS_FOLDER}:
+        (directory / name).unlink(missing_ok=True)
+    shutil.rmtree(directory / TLS_FOLDER, ignore_errors=True)
+
+
+def _prepare(part: Path, directory: Path) -> None:
+    key_path = directory / KEY_FILE
     try:
         connection = connect(part)
     except SepeError as exc:
@@ -98,11 +111,27 @@ def _prepare(part: Path, key_path: Path) -> None:
             os.fsync(file.fileno())
         with transaction(connection):
             connection.execute("DELETE FROM meta WHERE name = 'key'")
+            _put_authority(connection, directory)
             OwnHistory(connection, keys.load(key_path)).open_epoch()
         with translated():
             connection.execute("PRAGMA journal_mode=DELETE")
     finally:
         connection.close()
+
+
+def _authority_inside(directory: Path) -> list[tuple[str, bytes]]:
+    """The authority's certificate and key as rows; none when its key is kept elsewhere."""
+    authority = HubTls(directory).authority
+    if authority is None:
+        return []
+    return list(zip(_AUTHORITY, (authority.certificate_pem, authority.key_pem), strict=True))
+
+
+def _put_authority(connection: Connection, directory: Path) -> None:
+    rows = dict(connection.execute("SELECT name, value FROM meta WHERE name IN (?, ?)", _AUTHORITY).fetchall())
+    if len(rows) == len(_AUTHORITY):
+        HubTls(directory).put_authority(Issued(*(bytes(rows[name]) for name in _AUTHORITY)))
+        connection.execute("DELETE FROM meta WHERE name IN (?, ?)", _AUTHORITY)
 
 
 def _key_inside(connection: Connection) -> bytes:

@@ -215,7 +215,8 @@ class HubStore:
             connection = self.reader()
             try:
                 epochs = connection.execute(
-                    "SELECT epoch FROM epoch WHERE node = ?1 AND (?2 IS NULL OR epoch = ?2) ORDER BY first_seen_ms",
+                    "SELECT epoch FROM epoch WHERE node = ?1 AND (?2 IS NULL OR epoch = ?2)"
+                    " ORDER BY first_seen_ms",
                     (node, epoch),
                 ).fetchall()
                 for (one,) in epochs:

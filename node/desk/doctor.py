@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from node.attach.sealing import is_whole
 from node.attach.shelf import REFUSED, Shelf
 from node.desk.photos import photo_path
+from node.desk.residents import altered_residents
 from node.settings import KEY_NAME
-from node.storage.check import check_rows
+from node.storage import damage
 from node.storage.store import NodeStore
 from sepe.errors import SepeError
 from sepe.events import Kind, body_of
 from sepe.wire.v1 import event_pb2
 from sepe_io.sqlite import StorageDamagedError, translated, wal_is_safe
+
+# So many damaged rows are named; a person needs to know where, not each of ten thousand.
+DAMAGED_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ def examine(store: NodeStore) -> list[Finding]:
         ("sqlite", _sqlite),
         ("database", _database),
         ("chain", _chain),
+        ("residents", _residents),
         ("key", _key),
         ("photos", _photos),
         ("attachments", _attachments),
@@ -65,20 +70,34 @@ def _database(store: NodeStore) -> str:
 
 
 def _chain(store: NodeStore) -> str:
-    """Follow every epoch from the row after the last pruned one."""
-    count = 0
-    for epoch in store.epochs():
-        rows = store.events_after(0, epoch)
-        first = next(rows, None)
-        if first is None:
-            continue
-        before = store.chain_at(first.seq - 1, epoch)
-        if before is None:
-            raise StorageDamagedError(f"outbox row {first.seq - 1} is missing; the centre must be asked for it")
-        rows = store.events_after(first.seq - 1, epoch)
-        check_rows(before, rows)
-        count += store.last_seq_of(epoch) - first.seq + 1
+    """Follow every epoch from the row after the last pruned one; name each row that is not what was written."""
+    connection = store.connection
+    place: damage.Place | None = damage.Place()
+    known = {(one.number, one.seq): one.state for one in damage.damaged(connection)}
+    found = {key: state for key, state in known.items() if state == damage.OPEN}
+    with translated():
+        while place is not None:
+            number, faults, place = damage.look(connection, store.node, place)
+            for fault in faults:
+                for seq in range(fault.first_seq, fault.last_seq + 1):
+                    found.setdefault((number, seq), known.get((number, seq), fault.kind.value))
+        count = int(connection.execute("SELECT count(*) FROM outbox").fetchone()[0])
+    left = sorted(seq for (_, seq), state in found.items() if state != damage.LOST)
+    if left:
+        shown = ", ".join(map(str, left[:DAMAGED_SHOWN])) + (" …" if len(left) > DAMAGED_SHOWN else "")
+        raise StorageDamagedError(
+            f"{len(left)} events are not what was written: seq {shown}; `sepe node run` asks the centre for them"
+        )
+    if lost := sum(state == damage.LOST for state in known.values()):
+        raise StorageDamagedError(f"{lost} events were damaged before the centre had them; record them again")
     return f"{count} events in {len(store.epochs())} epochs"
+
+
+def _residents(store: NodeStore) -> str:
+    """What the desk knows of each resident is what its own events say."""
+    if wrong := len(altered_residents(store)):
+        raise StorageDamagedError(f"{wrong} residents are not as recorded; `sepe node run` makes them anew")
+    return f"{store.connection.execute('SELECT count(*) FROM resident').fetchone()[0]} residents"
 
 
 def _key(store: NodeStore) -> str:

@@ -114,7 +114,7 @@ def plan(
         )  # fmt: skip
     return Planned(
         event,
-        _known_after(known, body, event.body, identity=identity, is_disputed=is_disputed, now_ms=now_ms),
+        known_after(known, body, event.body, identity=identity, is_disputed=is_disputed, now_ms=now_ms),
         job,
         status,
         tuple(_warnings(known, disagrees, status, first_day)),
@@ -157,9 +157,10 @@ def recorded_body(recording: Recording, issue: int, attached: Mapping[str, bytes
     return body
 
 
-def _known_after(
+def known_after(
     known: Known | None, body: event_pb2.Recorded, data: bytes, *, identity: bytes, is_disputed: bool, now_ms: int
 ) -> Known:
+    """What is known of a resident after one more recording; ``data`` is ``body`` as it was written."""
     if known is None:
         return Known(1, now_ms, now_ms, identity, False, data)
     merged = event_pb2.Recorded.FromString(known.known)

@@ -33,10 +33,12 @@ class EarlierEpoch:
 def earlier_epochs(store: NodeStore) -> list[EarlierEpoch]:
     """The epochs left behind that still have rows of their own, oldest first.
 
-    Rows that were written again in the epoch after them do not count: the hub has them under their new names.
+    Rows that were written again in the epoch after them do not count: the hub has them under their new names. Nor
+    do rows that were left out there, because they were damaged and the hub lacked them.
     """
     rows = store.connection.execute(
-        "SELECT e.epoch, max(o.seq) - (SELECT n.carried_seq FROM epoch n WHERE n.number = e.number + 1) AS kept "
+        "SELECT e.epoch, max(o.seq) - (SELECT n.carried_seq + n.left_out FROM epoch n"
+        " WHERE n.number = e.number + 1) AS kept "
         "FROM epoch e JOIN outbox o ON o.epoch = e.number WHERE e.number < (SELECT max(number) FROM epoch) "
         "GROUP BY e.number HAVING kept >= min(o.seq) ORDER BY e.number"
     ).fetchall()

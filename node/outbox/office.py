@@ -10,6 +10,7 @@ from pathlib import Path
 
 from node.clock import now_ms
 from node.desk.absorb import absorb, doubt_lost_wishes
+from node.desk.residents import mend_residents
 from node.link.choice import Lines
 from node.link.enrol import NATS_KEY, Enrolling
 from node.link.grpc import GrpcLink, pull_from
@@ -21,6 +22,7 @@ from node.outbox.earlier import earlier_epochs
 from node.outbox.recover import LostRun
 from node.outbox.relay import Relay
 from node.outbox.reopen import keep_in_folder
+from node.outbox.upkeep import Upkeep
 from node.outbox.view import RelayTimes
 from node.outbox.worker import OutboxWorker
 from node.settings import KEY_NAME, NodeSettings
@@ -29,6 +31,7 @@ from sepe.errors import InvalidInputError, TransientError
 from sepe_io.channel import NatsIdentity
 from sepe_io.keys import KeyFile, Signer
 from sepe_io.logs import logger
+from sepe_io.tasks import end_tasks
 
 _log = logger("node.relay")
 
@@ -105,21 +108,36 @@ async def open_office(
                 keep_file(lost, frame)
                 absorb(store, lost.epoch, lost.first_seq, lost.columns)
 
+            pull = pull_from(target, trust)
+            upkeep = Upkeep(
+                worker, store, pull=pull, is_linked=lambda: relay.view.link != "offline",
+                after_pass=lambda turn: _mend_projections(store, turn),
+            )  # fmt: skip
             relay = Relay(
                 worker,
                 lines,
-                pull=pull_from(target, trust),
+                pull=pull,
                 keep_lost=keep_lost,
                 earlier=lambda: worker.run(earlier_epochs, store),
                 history_mended=lambda: worker.run(_mended, store),
                 before_greeting=first_contact,
+                on_word=upkeep.heard,
                 times=times,
             )
-            yield Office(settings, key, trust, store, worker, relay)
+            tending = asyncio.create_task(upkeep.run())
+            try:
+                yield Office(settings, key, trust, store, worker, relay)
+            finally:
+                await end_tasks([tending])
         finally:
             worker.close()
     finally:
         store.close()
+
+
+def _mend_projections(store: NodeStore, turn: int) -> None:
+    if count := mend_residents(store, turn):
+        _log.warning("residents.mended", rows=count)
 
 
 def _mended(store: NodeStore) -> None:

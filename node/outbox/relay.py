@@ -62,6 +62,7 @@ class Relay:
         earlier: the epochs that this machine left behind.
         history_mended: awaited once all lost events were kept.
         before_greeting: awaited before each greeting; enrols the node while that is still to do.
+        on_word: awaited with each word of the hub that a session goes on after, and the line to answer on.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Relay:
         pull: Pull,
         keep_lost: KeepLost,
         before_greeting: Callable[[], Awaitable[None]] | None = None,
+        on_word: Callable[[sync_pb2.Ack, Line], Awaitable[None]] | None = None,
         earlier: Callable[[], Awaitable[list[EarlierEpoch]]],
         history_mended: Callable[[], Awaitable[None]],
         times: RelayTimes | None = None,
@@ -83,6 +85,7 @@ class Relay:
         self._pull = pull
         self._keep_lost = keep_lost
         self._before_greeting = before_greeting
+        self._on_word = on_word
         self._earlier = earlier
         self._history_mended = history_mended
         self._times = times or RelayTimes()
@@ -259,6 +262,8 @@ class Relay:
                 await self._progressed()
             await self._show_refusal(machine.refusal)
             await self._perform(effects)
+            if self._on_word is not None and machine.state is State.SYNCING:
+                await self._on_word(ack, self._open_line)
 
     async def _greeted(self, hub_ms: int) -> None:
         await self._worker.see_hub_clock(hub_ms)

@@ -116,8 +116,8 @@ CREATE INDEX blank_at_hand ON blank (product, serial) WHERE state = 'at_hand';
 """
 
 ATTACHMENTS = """
--- What follows the events: node/attach/shelf.py. sha256, bytes: of the plain file. key_id: of the hub's sealing key.
--- has_plain: the plain file is still here. sealed_bytes is 0 while there is no sealed file.
+-- What follows the events: node/attach/shelf.py. sha256, bytes: of the plain file. has_plain: it is still here.
+-- key_id: of the hub's sealing key. sealed_bytes is 0 while there is no sealed file.
 CREATE TABLE attachment (
     sha256 BLOB PRIMARY KEY,
     kind TEXT NOT NULL,
@@ -136,7 +136,25 @@ CREATE INDEX attachment_waiting ON attachment (state, recorded_ms) WHERE state I
 CREATE INDEX attachment_plain ON attachment (recorded_ms) WHERE has_plain;
 """
 
-STEPS = [VERSION_1, ATTACHMENTS]
+DAMAGE = """
+-- Rows of the outbox that are not what was written, as they were found (NULL: gone): node/storage/damage.py.
+CREATE TABLE damaged (
+    epoch INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    found_ms INTEGER NOT NULL,
+    nik INTEGER,
+    stamp INTEGER,
+    kind INTEGER,
+    body BLOB,
+    chain BLOB,
+    PRIMARY KEY (epoch, seq)
+) STRICT, WITHOUT ROWID;
+-- How many rows of the epoch before were not written again, because they were damaged and the hub lacks them.
+ALTER TABLE epoch ADD COLUMN left_out INTEGER NOT NULL DEFAULT 0;
+"""
+
+STEPS = [VERSION_1, ATTACHMENTS, DAMAGE]
 
 # What makes a query use the index job_open: the planner must find the index's own words in it.
 JOB_IS_OPEN = "state NOT IN ('printed', 'handed_over', 'spoiled', 'void')"

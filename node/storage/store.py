@@ -10,15 +10,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from node.outbox.plan import Page, Row, next_page
 from node.settings import DATABASE_NAME, NodeSettings, load_settings
-from node.storage import prune, schema
-from node.storage.check import check_rows
+from node.storage import damage, prune, schema
+from node.storage.position import ClockView, Position, Tail
 from sepe import codec, hlc
+from sepe.antientropy import find_faults
 from sepe.errors import InvalidInputError
 from sepe.events import Draft
 from sepe.ids import EPOCH_BYTES, EventId
@@ -32,55 +32,13 @@ CLOCK_MS_MAX = (1 << 46) - 1
 LINK_FRESH_MS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where this machine's history stands.
-
-    Attributes:
-        last_chain: digest at ``last_seq``, the epoch's start before the first event.
-        durable_seq: the hub's watermark as last heard.
-    """
-
-    epoch: bytes
-    last_seq: int
-    last_chain: bytes
-    durable_seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClockView:
-    """What this machine knows of time; see `NodeStore.clock`.
-
-    Attributes:
-        hub_ms: the hub's clock when last heard, 0 before that.
-        heard_ms: our own clock then.
-        skew_ms: ours minus the hub's then.
-        last_stamp: of the last event.
-    """
-
-    hub_ms: int
-    heard_ms: int
-    skew_ms: int
-    last_stamp: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Tail:
-    number: int
-    epoch: bytes
-    durable_seq: int
-    last_seq: int
-    last_chain: bytes
-    last_stamp: int
-    hub_ms: int
-    heard_ms: int
-    skew_ms: int
-
-
 class NodeStore:
     """One node directory, opened."""
 
-    def __init__(self, folder: Path, settings: NodeSettings, connection: Connection) -> None:
+    def __init__(
+        self, folder: Path, settings: NodeSettings, connection: Connection, *, is_read_only: bool = False
+    ) -> None:
+        self._is_read_only = is_read_only
         self.folder = folder
         self.settings = settings
         self.node = settings.node
@@ -102,16 +60,18 @@ class NodeStore:
     def open(cls, folder: Path, *, read_only: bool = False) -> NodeStore:
         """Open a node directory, bring its schema up to date and check the end of the outbox.
 
+        An end that is not what was written is noted, and recording goes on; see `node.storage.damage`.
+
         Raises:
             InvalidInputError: no node directory, or one whose settings and database name different nodes.
-            StorageDamagedError: the database cannot be read, or the outbox's end does not fit its chain.
+            StorageDamagedError: the database cannot be read.
         """
         settings = load_settings(folder)
         path = folder / DATABASE_NAME
         if not path.is_file():
             raise StorageDamagedError(f"{DATABASE_NAME} is missing from {folder}; restore it from a backup")
         connection = sqlite.connect(path, read_only=read_only)
-        store = cls(folder, settings, connection)
+        store = cls(folder, settings, connection, is_read_only=read_only)
         try:
             if not read_only:
                 sqlite.migrate(connection, schema.STEPS)
@@ -162,32 +122,46 @@ class NodeStore:
         """Begin a new epoch; the current one's rows above ``keep_seq`` are written again in it.
 
         They keep their stamps, because a fact is as old as it is whatever it is called now. The old rows stay
-        readable until they are pruned. All of it is one transaction.
+        readable until they are pruned. A damaged row is left out. All of it is one transaction.
         """
         with self.transaction():
             old = self._tail()
+            self._note_damage(old.number, keep_seq, now_ms)
+            left_out = damage.seqs_of(self.connection, old.number)
             number, epoch = self._insert_epoch(reason, now_ms, stamp_floor=old.last_stamp)
             chain = codec.chain_start(self.node, epoch)
             rows: list[tuple[int, int, int, int, int, bytes, bytes]] = []
             for row in self._rows(old.number, keep_seq):
+                if row.seq in left_out:
+                    continue
                 chain = codec.chain_next(chain, row.nik, row.stamp, row.kind, row.body)
                 rows.append((number, len(rows) + 1, row.nik, row.stamp, row.kind, row.body, chain))
             self._insert_rows(rows)
-            self.connection.execute("UPDATE epoch SET carried_seq = ? WHERE number = ?", (len(rows), number))
+            self.connection.execute(
+                "UPDATE epoch SET carried_seq = ?, left_out = ? WHERE number = ?",
+                (len(rows), max(old.last_seq - keep_seq, 0) - len(rows), number),
+            )
             return self.position()
 
     def prune(self, now_ms: int, keep_ms: int = prune.KEEP_MS, keep_bytes: int = prune.KEEP_BYTES) -> int:
         """Forget rows that the hub holds and that are older than ``keep_ms``, or older rows of a large file.
 
         Only rows at or under the watermark go, and never the last one. Returns how many went; the hub may ask
-        for younger ones again after a restore from its backup.
+        for younger ones again after a restore from its backup. Age is by the earlier of our clock and the hub's as
+        last heard: a clock that jumped ten years ahead must not make everything old.
         """
         pruned = 0
+        hub_ms = self.clock().hub_ms
+        believed_ms = min(now_ms, hub_ms) if hub_ms else now_ms
         while True:
             with self.transaction():
                 tail = self._tail()
                 batch = prune.prune_batch(
-                    self.connection, tail.number, tail.last_seq, before_ms=now_ms - keep_ms, keep_bytes=keep_bytes
+                    self.connection,
+                    tail.number,
+                    tail.last_seq,
+                    before_ms=believed_ms - keep_ms,
+                    keep_bytes=keep_bytes,
                 )
             if not batch:
                 return pruned
@@ -206,17 +180,24 @@ class NodeStore:
         return Position(tail.epoch, tail.last_seq, tail.last_chain, tail.durable_seq)
 
     def page(self, after_seq: int, events_max: int = codec.EVENTS_MAX) -> Page | None:
-        """The current epoch's events from ``after_seq + 1`` that fit one frame; ``None`` when there are none."""
-        with self._read():
+        """The current epoch's events from ``after_seq + 1`` that fit one frame; ``None`` when there are none.
+
+        A row that is not what was written ends the run: it is noted, and never travels.
+        """
+        with self.reading():
             number = self._tail().number
             chain = self._chain(number, after_seq)
             if chain is None:
                 return None
-            return next_page(chain, after_seq, self._rows(number, after_seq, limit=events_max), events_max)
+            rows = damage.SoundRows(chain, after_seq, self._rows(number, after_seq, limit=events_max))
+            page = next_page(chain, after_seq, rows, events_max)
+        if rows.stopped_seq:
+            self._note_damage(number, after_seq, hlc.wall_ms_of(self._tail().last_stamp))
+        return page
 
     def chain_at(self, seq: int, epoch: bytes | None = None) -> bytes | None:
         """The digest after ``seq`` of the current epoch (or ``epoch``); ``None`` when that row is not held."""
-        with self._read():
+        with self.reading():
             if epoch is None:
                 return self._chain(self._tail().number, seq)
             row = self._one("SELECT number FROM epoch WHERE epoch = ?", epoch)
@@ -320,10 +301,31 @@ class NodeStore:
         tail = self._tail()
         first = max(tail.last_seq - TAIL_ROWS, 0)
         chain = self._chain(tail.number, first)
-        if chain is not None:
-            check_rows(chain, self._rows(tail.number, first))
+        if chain is None:
+            return
+        rows = damage.SoundRows(chain, first, self._rows(tail.number, first))
+        for _ in rows:
+            pass
+        if not rows.stopped_seq or self._is_read_only:
+            return
+        now_ms = hlc.wall_ms_of(tail.last_stamp)
+        with self.transaction():
+            self._note_damage(tail.number, first, now_ms)
+            if rows.stopped_seq == tail.last_seq <= tail.durable_seq:
+                # The next event would build on a digest that may be wrong; the hub holds all of this epoch.
+                self.open_epoch("damaged", tail.last_seq, now_ms)
 
-    def _tail(self) -> _Tail:
+    def _note_damage(self, number: int, after_seq: int, now_ms: int) -> None:
+        """Check the rows of an epoch above ``after_seq`` and note what is not what was written."""
+        after_seq = max(after_seq, self._one("SELECT pruned_seq FROM epoch WHERE number = ?", number)[0])
+        chain = self._chain(number, after_seq)
+        if chain is None or self._is_read_only:
+            return
+        with self.transaction():
+            faults = find_faults(chain, after_seq, self._rows(number, after_seq))
+            damage.note(self.connection, number, list(faults), now_ms)
+
+    def _tail(self) -> Tail:
         row = self._one(
             "SELECT e.number, e.epoch, e.durable_seq, e.stamp_floor, o.seq, o.chain, o.stamp, "
             "c.hub_ms, c.heard_ms, c.skew_ms "
@@ -335,8 +337,8 @@ class NodeStore:
             raise StorageDamagedError(f"{DATABASE_NAME} holds no epoch; restore it from a backup")
         number, epoch, durable_seq, floor, seq, chain, stamp, *clock = row
         if seq is None:
-            return _Tail(number, epoch, durable_seq, 0, codec.chain_start(self.node, epoch), floor, *clock)
-        return _Tail(number, epoch, durable_seq, seq, chain, max(stamp, floor), *clock)
+            return Tail(number, epoch, durable_seq, 0, codec.chain_start(self.node, epoch), floor, *clock)
+        return Tail(number, epoch, durable_seq, seq, chain, max(stamp, floor), *clock)
 
     def _chain(self, number: int, seq: int) -> bytes | None:
         if seq > 0:
@@ -370,7 +372,7 @@ class NodeStore:
         return int(cursor.lastrowid), epoch
 
     @contextmanager
-    def _read(self) -> Iterator[None]:
+    def reading(self) -> Iterator[None]:
         """Several reads of one moment."""
         if self.connection.in_transaction:
             yield

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hub.merge.store import Arrival, HubStore
-from node.storage.store import NodeStore, check_rows
+from node.storage.check import check_rows
+from node.storage.store import NodeStore
 from sepe.codec import chain_start
 from sepe_io import sqlite
 from sepe_io.sqlite import StorageFullError

@@ -11,11 +11,12 @@ import pytest
 
 from node.desk.doctor import examine
 from node.storage.check import check_rows
+from node.storage.damage import damaged
 from node.storage.store import NodeStore, Position
 from sepe import codec, hlc
 from sepe.errors import InvalidInputError
 from sepe.events import Draft
-from sepe_io.sqlite import StorageDamagedError, StorageFullError
+from sepe_io.sqlite import StorageFullError
 from tests.support.faults.fullness import small_disk
 from tests.support.office import HOME_NIK, NOW_MS, line, make_office, record
 from tests.support.processes import ROOT
@@ -94,6 +95,16 @@ def test_only_old_rows_that_the_hub_holds_are_pruned(store: NodeStore) -> None:
     assert all(one.is_ok for one in examine(store)), examine(store)
 
 
+def test_a_clock_ten_years_ahead_does_not_make_young_rows_old(store: NodeStore) -> None:
+    # Seed 186 of the full world: such a clock pruned rows that a restored hub then asked for.
+    store.append(drafts(10), NOW_MS)
+    store.store_durable(6, NOW_MS)
+    store.see_hub_clock(NOW_MS)
+    assert store.prune(NOW_MS + 3650 * DAY_MS) == 0
+    store.see_hub_clock(NOW_MS + 31 * DAY_MS)
+    assert store.prune(NOW_MS + 3650 * DAY_MS) == 6
+
+
 def test_the_last_row_is_never_pruned_for_the_next_one_continues_it(store: NodeStore) -> None:
     store.append(drafts(5), NOW_MS)
     store.store_durable(5, NOW_MS)
@@ -162,17 +173,17 @@ def test_a_clock_in_the_far_future_still_records(store: NodeStore) -> None:
     assert store.position().last_seq == 2
 
 
-def test_a_changed_row_is_found_by_opening_and_by_the_doctor(tmp_path: Path) -> None:
+def test_a_changed_row_is_found_by_opening_and_by_the_doctor_and_recording_goes_on(tmp_path: Path) -> None:
     store = make_office(tmp_path / "node")
     store.append(drafts(50), NOW_MS)
     store.connection.execute("UPDATE outbox SET body = x'00' WHERE seq = 3")
-    found = {one.check: one.is_ok for one in examine(store)}
-    assert not found["chain"] and found["database"]
-    NodeStore.open(tmp_path / "node").close()
+    found = {one.check: one for one in examine(store)}
+    assert not found["chain"].is_ok and "seq 3;" in found["chain"].detail and found["database"].is_ok
     store.connection.execute("UPDATE outbox SET body = x'00' WHERE seq = 49")
     store.close()
-    with pytest.raises(StorageDamagedError, match="49"):
-        NodeStore.open(tmp_path / "node")
+    store = NodeStore.open(tmp_path / "node")
+    assert [(one.seq, one.state) for one in damaged(store.connection)] == [(49, "open")]
+    assert store.append(drafts(1), NOW_MS)[0].seq == 51
 
 
 def test_another_machines_settings_are_refused(tmp_path: Path) -> None:

@@ -84,7 +84,10 @@ def test_steps_run_once_and_in_order_and_are_noted(tmp_path: Path) -> None:
     assert migrate(connection, STEPS) == 1
     assert migrate(connection, STEPS) == 2
     assert connection.execute("SELECT y FROM b").fetchall() == [(7,)]
-    assert connection.execute("SELECT name FROM _sqlite_migrations ORDER BY id").fetchall() == [("0001",), ("0002",)]
+    assert connection.execute("SELECT name FROM _sqlite_migrations ORDER BY id").fetchall() == [
+        ("0001",),
+        ("0002",),
+    ]
 
 
 def test_a_file_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
@@ -104,7 +107,9 @@ migrate(connection, [*{steps!r}, "CREATE TABLE c (z INTEGER);\\nSELECT die();"])
 """
 
 
-def test_a_kill_in_the_middle_of_a_migration_leaves_the_old_schema_and_the_next_start_resumes(tmp_path: Path) -> None:
+def test_a_kill_in_the_middle_of_a_migration_leaves_the_old_schema_and_the_next_start_resumes(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "x.db"
     migrate(connect(path), STEPS[:1])
     code = subprocess.run([sys.executable, "-c", KILLED.format(steps=STEPS), path]).returncode
