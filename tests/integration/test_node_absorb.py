@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tests.support.turns import turn
-
 from node.desk.absorb import absorb, doubt_lost_wishes
 from node.desk.doctor import examine
 from node.printing.ledger import Ledger
@@ -14,6 +12,7 @@ from node.printing.spool import JobState
 from node.stock import SerialRange, Stock
 from node.storage.store import NodeStore
 from tests.support.office import HOME_NIK, NOW_MS, ScriptedPrinter, line, make_office, record
+from tests.support.turns import turn
 
 SECOND, THIRD = "5371044101909002", "5371044101909003"
 
