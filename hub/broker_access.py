@@ -1,9 +1,10 @@
 """Who may do what at the embedded nats-server when it speaks TLS.
 
-Two accounts, so that no office can reach beyond its own subjects, not even by a reply address: what an office
-sends crosses into the hub's account, where JetStream and the merger are, as a *service*, and there the server puts
-a reply address of its own in place of the office's. Without that wall an office could greet with another office's
-frame subject as its address for the answer, and the hub, who may publish anywhere, would publish there for it.
+Two accounts, so that no office can use the hub's rights by a reply address: what an office sends crosses into the
+hub's account, where JetStream and the merger are, as a *service*, and there the server puts a reply address of its
+own in place of the office's. Without that wall an office could greet with another office's frame subject as its
+address for the answer, and the hub, who may publish anywhere, would publish there for it. What is left: such an
+answer may reach another office's ack subject. It names the one that asked, and offices drop what names another.
 
 A user is a public key: the very Ed25519 key with which the office signs its frames. Nothing else identifies it,
 nothing expires, and enrolling, rotating and revoking are one act for frames and lines.

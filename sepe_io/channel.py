@@ -286,7 +286,9 @@ async def connect_nats(
     except (TimeoutError, OSError, ValueError, nats.errors.Error) as exc:
         await close_nats(client)
         cause = last[0] if last else exc
-        raise TransientError(f"no NATS server answers at {url}: {type(cause).__name__}") from exc
+        # The library's own text for what the server said, as "Authorization Violation"; a bare class name else.
+        word = str(cause) if type(cause) is nats.errors.Error else type(cause).__name__
+        raise TransientError(f"no NATS server answers at {url}: {word}") from exc
     except BaseException:
         await close_nats(client)
         raise

@@ -49,8 +49,9 @@ class Greetings:
         """
         if sender is not None and (named := _named(signed)) is not None and named.node != sender:
             _log.warning("greeting.refused", reason="wrong_sender", sender=sender)
+            # It names who asked, not whom the greeting names: nobody may have us refuse a third one.
             refusal = sync_pb2.Ack(
-                node=named.node, epoch=named.epoch, verdict=sync_pb2.VERDICT_REFUSED, reason="wrong_sender",
+                node=sender, epoch=named.epoch, verdict=sync_pb2.VERDICT_REFUSED, reason="wrong_sender",
                 hub_ms=time.time_ns() // 1_000_000,
             )  # fmt: skip
             return self._counted(refusal, via)

@@ -1,8 +1,7 @@
 """A copy of the whole hub in one file, taken while it runs, and back.
 
-The file is the database as it stood at one commit, with the hub's own key and its certificates' authority inside:
-a restored hub must go on signing as itself, and offices know it by that authority. So the file is as secret as
-the hub's directory.
+The file is the database as it stood at one commit, with the hub's own key and its authority inside: a restored hub
+must go on signing as itself, and offices know it by that authority. So the file is as secret as the directory.
 """
 
 from __future__ import annotations

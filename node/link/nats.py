@@ -129,9 +129,12 @@ class NatsLink:
         return self._client
 
     async def _on_message(self, message: Msg) -> None:
-        # An unreadable ack is no ack; the next one says the same.
+        # An unreadable ack is no ack; the next one says the same. One for another node is that node's doing: it
+        # named our subject as the address for the hub's answer.
         with suppress(DecodeError):
-            self._on_ack(sync_pb2.Ack.FromString(message.data))
+            ack = sync_pb2.Ack.FromString(message.data)
+            if ack.node == self._node:
+                self._on_ack(ack)
 
     async def _on_receipt(self, message: Msg) -> None:
         if (message.headers or {}).get("Status") == _NO_RESPONDERS:
