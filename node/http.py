@@ -34,12 +34,14 @@ class Condition:
         storage: why nothing can be stored, ``""`` when all is well.
         prints: print jobs by state.
         oldest_pending_s: age of the oldest event that the centre has not confirmed, seconds.
+        proof: what the centre last proved to hold, a line; ``""`` before the first time.
     """
 
     node: str
     storage: str = ""
     prints: tuple[tuple[str, int], ...] = ()
     oldest_pending_s: int = 0
+    proof: str = ""
 
 
 def application(
@@ -128,6 +130,8 @@ def render(view: RelayView, condition: Condition, uploads: UploadView) -> str:
         facts.append(
             ("Lampiran menunggu", f"{number(uploads.waiting)} ({number(uploads.waiting_bytes // 1024)} KB)")
         )
+    if condition.proof:
+        facts.append(("Bukti", condition.proof))
     facts += [(f"Cetak: {_PRINTS.get(state, state)}", number(count)) for state, count in condition.prints]
     notes = [text for text in (_refusal(view.refusal), _alarm(view.alarm)) if text]
     if view.link == "offline" and not notes:

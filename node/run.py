@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from node.attach.start import uploader_of
 from node.clock import now_ms
+from node.desk.proof import last_proof
 from node.http import Condition, application
 from node.link.rights import GrpcRights
 from node.outbox.office import open_office
@@ -143,10 +144,12 @@ def look(folder: Path, node: str) -> Condition:
         position = store.position()
         waiting = store.page(position.durable_seq, 1)
         written_ms = wall_ms_of(waiting.columns.stamps[0]) if waiting else now_ms()
+        proof = last_proof(store)
         return Condition(
             node,
             prints=tuple(sorted(Ledger(store).counts().items())),
             oldest_pending_s=max(now_ms() - written_ms, 0) // 1000,
+            proof="" if proof is None else proof.indonesian(),
         )
     except SepeError as exc:
         return Condition(node, storage=str(exc))

@@ -14,6 +14,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -44,12 +45,14 @@ class Times:
         first_s: after the hub's start. ``pause_s``: between two readings.
         share: which part of the time it works.
         look_s: how often it looks whether a reading is due.
+        ask_s: how often offices that send nothing are told what is asked of them.
     """
 
     first_s: float = 5.0
     pause_s: float = 3600.0
     share: float = 0.03
     look_s: float = 5.0
+    ask_s: float = 30.0
 
 
 async def keep_verifying(directory: Path, announce: Announce, times: Times | None = None) -> None:
@@ -65,8 +68,8 @@ async def keep_verifying(directory: Path, announce: Announce, times: Times | Non
             report = await _read_once(directory, times)
             if report.findings:
                 _log.warning("reading.ended", frames=report.frames, found=len(report.findings))
-            for word in await asyncio.to_thread(_words, directory):
-                announce([word])
+            await _pause(directory, announce, times)
+            continue
         except DiskFailedError:
             raise
         except TransientError as exc:
@@ -76,7 +79,7 @@ async def keep_verifying(directory: Path, announce: Announce, times: Times | Non
         except Exception as exc:
             # Damage can take any shape. Its text may hold a person's data, so only its kind is told.
             _log.error("reading.failed", error=type(exc).__name__)
-        await _pause(directory, times)
+        await asyncio.sleep(times.ask_s)
 
 
 async def _read_once(directory: Path, times: Times) -> Report:
@@ -125,43 +128,32 @@ class _Pace:
             raise _OverError("the hub is stopping")
 
 
-async def _pause(directory: Path, times: Times) -> None:
-    """Until the next reading is due, or something was put back."""
-    until = time.monotonic() + times.pause_s
+async def _pause(directory: Path, announce: Announce, times: Times) -> None:
+    """Until the next reading is due, or something was put back; tell offices meanwhile what is asked of them."""
+    until, tell_at = time.monotonic() + times.pause_s, time.monotonic()
     while time.monotonic() < until:
+        if time.monotonic() >= tell_at:
+            tell_at = time.monotonic() + times.ask_s
+            announce(await asyncio.to_thread(_words, directory))
         await asyncio.sleep(min(times.look_s, times.pause_s))
         if await asyncio.to_thread(_is_due, directory):
             return
 
 
 def _is_due(directory: Path) -> bool:
-    try:
-        connection = connect(directory / DATABASE, read_only=True)
-    except SepeError:
-        return False
-    try:
-        with translated():
-            row = connection.execute("SELECT 1 FROM meta WHERE name = ?", (wanted.DUE,)).fetchone()
-        return row is not None
-    except SepeError:
-        return False
-    finally:
-        connection.close()
+    with closing(connect(directory / DATABASE, read_only=True)) as connection, translated():
+        return connection.execute("SELECT 1 FROM meta WHERE name = ?", (wanted.DUE,)).fetchone() is not None
 
 
 def _words(directory: Path) -> list[sync_pb2.Ack]:
     """A word to each node that is asked for something, on the epoch that it greeted for last."""
-    connection = connect(directory / DATABASE, read_only=True)
-    try:
-        with translated():
-            words = []
-            for node, epoch in connection.execute(
-                "SELECT node, epoch FROM node WHERE epoch IS NOT NULL AND node IN (SELECT node FROM wanted)"
-            ).fetchall():
-                state = log.epoch_state(connection, node, epoch)
-                word = ack(state, sync_pb2.VERDICT_DURABLE, hub_ms=time.time_ns() // 1_000_000)
-                word.wanted.extend(wanted.runs_of(connection, node))
-                words.append(word)
-            return words
-    finally:
-        connection.close()
+    words = []
+    with closing(connect(directory / DATABASE, read_only=True)) as connection, translated():
+        for node, epoch in connection.execute(
+            "SELECT node, epoch FROM node WHERE epoch IS NOT NULL AND node IN (SELECT node FROM wanted)"
+        ).fetchall():
+            state = log.epoch_state(connection, node, epoch)
+            word = ack(state, sync_pb2.VERDICT_DURABLE, hub_ms=time.time_ns() // 1_000_000)
+            word.wanted.extend(wanted.runs_of(connection, node))
+            words.append(word)
+    return words

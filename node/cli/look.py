@@ -34,11 +34,13 @@ def show_status(folder: Dir, as_json: AsJson = False) -> None:
 
     Example: sepe node status ./oebobo --json
     """
+    from node.desk.proof import last_proof
     from node.desk.status import status, warnings
 
     with opened(folder) as store:
         document = status(store, now_ms())
         found = list(warnings(store, now_ms()))
+        proof = last_proof(store)
     if as_json:
         texts = [{"code": one.code, "text": say(one.indonesian, one.english)} for one in found]
         print_json({**document, "warnings": texts})
@@ -54,6 +56,8 @@ def show_status(folder: Dir, as_json: AsJson = False) -> None:
             say("Lampiran menunggu", "Attachments waiting") + f": {document['attachments_pending']}"
             f" ({document['attachments_pending_bytes']} B)"
         )
+    if proof is not None:
+        write_line(say(f"Bukti: {proof.indonesian()}", f"Proof: {proof.english()}"))
     write_line(say("Sambungan", "Link") + f": {document['link']}")
     for title, key in ((say("Cetakan", "Prints"), "prints"), (say("Blangko", "Blanks"), "blanks")):
         counts = document[key]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from node.attach.shelf import MISSING_KEY, Shelf
+from node.desk.proof import damage_counts, last_proof
 from node.link.notes import ENROL_REFUSAL_KEY, REFUSAL_KEY, TROUBLE_KEY, Trouble, refusal, token_refusal
 from node.printing.ledger import Ledger
 from node.stock import Stock
@@ -34,6 +35,8 @@ def status(store: NodeStore, now_ms: int) -> dict[str, object]:
     position = store.position()
     clock = store.clock()
     waiting = Shelf(store).waiting()
+    damaged = damage_counts(store)
+    proof = last_proof(store)
     oldest = next(store.events_after(position.durable_seq), None)
     waited_ms = 0 if oldest is None else now_ms - hlc.wall_ms_of(oldest.stamp)
     return {
@@ -47,6 +50,9 @@ def status(store: NodeStore, now_ms: int) -> dict[str, object]:
         "attachments_pending_bytes": waiting.waiting_bytes,
         "attachments_refused": waiting.refused,
         "link": store.link(now_ms),
+        "proof": None if proof is None else asdict(proof),
+        "events_damaged": damaged.open,
+        "events_lost": damaged.lost,
         "prints": Ledger(store).counts(),
         "blanks": {product: states.get("at_hand", 0) for product, states in Stock(store).counts().items()},
         "clock_skew_ms": clock.skew_ms,
@@ -67,6 +73,7 @@ def warnings(store: NodeStore, now_ms: int) -> Iterable[Caution]:
             f"Sisa ruang disk {megabytes} MB; perekaman berhenti bila penuh. Pindahkan berkas lain",
             f"{megabytes} MB of disk left; recording stops when it is full. Move other files away",
         )
+    yield from _of_the_events(store)
     for word in _of_the_line(store):
         yield Caution(word.code, word.indonesian, word.english)
     back_ms = hlc.wall_ms_of(clock.last_stamp) - now_ms
@@ -109,6 +116,31 @@ def warnings(store: NodeStore, now_ms: int) -> Iterable[Caution]:
             "attachments_lost",
             f"{lost} lampiran tidak dapat dikirim ke pusat: sepe node doctor DIR, lalu ambil ulang fotonya",
             f"{lost} attachments cannot be sent to the centre: sepe node doctor DIR, then take the photos again",
+        )
+
+
+def _of_the_events(store: NodeStore) -> Iterable[Caution]:
+    """What was altered on this machine's disk, or on the hub's."""
+    damaged = damage_counts(store)
+    if damaged.lost:
+        whom = ", ".join(damaged.lost_niks) or "?"
+        yield Caution(
+            "events_lost",
+            f"{damaged.lost} peristiwa rusak sebelum sampai di pusat: rekam ulang ({whom})",
+            f"{damaged.lost} events were damaged before the centre had them: record them again ({whom})",
+        )
+    if damaged.open:
+        yield Caution(
+            "events_damaged",
+            f"{damaged.open} peristiwa rusak di disk ini, diminta dari pusat; perekaman jalan terus. Periksa disk",
+            f"{damaged.open} events are damaged on this disk and asked for; recording goes on. Check the disk",
+        )
+    proof = last_proof(store)
+    if proof is not None and proof.agrees is False:
+        yield Caution(
+            "proof_differs",
+            "Sidik pusat berbeda dari catatan di sini: hubungi petugas pusat",
+            "The centre's digest differs from ours: tell the centre",
         )
 
 

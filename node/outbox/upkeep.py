@@ -10,12 +10,12 @@ read any more: they are sent once more, cut exactly as it asks.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from node.clock import now_ms
+from node.desk.proof import HubProof, keep_proof
 from node.link.choice import Line
 from node.link.link import LinkDownError, Pull
 from node.outbox.plan import Row, next_page
@@ -29,9 +29,6 @@ from sepe.wire.v1 import sync_pb2
 from sepe_io.frames import OpenedFrame, open_frame, reopen_frame, seal_frame
 from sepe_io.logs import logger
 from sepe_io.sqlite import DiskFailedError
-
-# In ``meta``: what the hub last proved to hold, a JSON document.
-PROOF_KEY = "proof"
 
 _log = logger("node.upkeep")
 
@@ -110,7 +107,7 @@ class Upkeep:
             LinkDownError: the line took no frame.
         """
         if word.HasField("proof"):
-            await self._worker.run(self._note_proof, word.proof)
+            await self._worker.run(self._note_proof, word.epoch, word.proof)
         for run in word.wanted:
             key = (run.epoch, run.first_seq, run.last_seq)
             again_ms = self._sent_ms.get(key, -self._times.again_ms) + self._times.again_ms
@@ -142,20 +139,13 @@ class Upkeep:
                 damage.note(connection, number, faults, now_ms())
         return place_next
 
-    def _note_proof(self, proof: sync_pb2.Proof) -> None:
-        own = self._store.chain_at(proof.seq)
-        document = {
-            "events": proof.events,
-            "missing": proof.missing,
-            "seq": proof.seq,
-            "digest": proof.chain.hex(),
-            "at_ms": proof.at_ms,
-            # Unknown once our row is pruned.
-            "agrees": None if own is None else own == proof.chain,
-        }
-        text = json.dumps(document)
-        if self._store.get(PROOF_KEY) != text:
-            self._store.put(PROOF_KEY, text)
+    def _note_proof(self, epoch: bytes, proof: sync_pb2.Proof) -> None:
+        own = self._store.chain_at(proof.seq, epoch)
+        agrees = None if own is None else own == proof.chain  # Unknown once our row is pruned.
+        keep_proof(
+            self._store,
+            HubProof(proof.events, proof.missing, epoch.hex(), proof.seq, proof.chain.hex(), proof.at_ms, agrees),
+        )
 
     def _frames(self, run: sync_pb2.Wanted) -> list[bytes]:
         """The run as frames, as few as can be; it ends before a row that is damaged or gone."""

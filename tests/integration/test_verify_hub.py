@@ -487,7 +487,7 @@ async def test_a_running_reading_finds_damage_mends_it_and_asks_the_connected_of
     watch = asyncio.create_task(keep_verifying(store.directory, words.put_nowait, times))
     try:
         async with asyncio.timeout(20):
-            word = (await words.get())[0]
+            word = next(iter(await words.get()))
             assert word.node == node.name and asked(word) == [(1, 5)]
             answer_wanted(store, node)  # What comes back has everything read again at once.
             await until(lambda: proof_of(store, node) == node.last_seq)
