@@ -37,7 +37,7 @@ class Habits:
     """
 
     correction_share: float = 0.35
-    print_share: float = 0.35
+    print_share: float = 0.25
     second_issue_share: float = 0.15
     override_share: float = 0.02
     give_back_share: float = 0.02

@@ -56,7 +56,8 @@ class EpochRows:
 
     def append(self, nik: int, stamp: int, kind: int, body: bytes) -> None:
         """One more row."""
-        self.chains.append(chain_next(self.last_chain, nik, stamp, kind, body))
+        chains = self.chains
+        chains.append(chain_next(chains[-1] if chains else self.floor_chain, nik, stamp, kind, body))
         self.niks.append(nik)
         self.stamps.append(stamp)
         self.kinds.append(kind)

@@ -62,9 +62,14 @@ class Ending:
             for nik, head in disk.heads.items()
         }
         records = {nik: joined(found) for nik, found in entries.items()}
-        issues = {nik: issues_of(record) for nik, record in records.items()}
-        cases = {nik: cases_of(record) for nik, record in records.items()}
+        issues = {nik: issues_of(record) if record.steps else () for nik, record in records.items()}
+        cases = {nik: cases_of(record) if may_hold_case(record) else () for nik, record in records.items()}
         return cls(world, events, entries, records, issues, cases)
+
+
+def may_hold_case(record: Resident) -> bool:
+    """Whether there can be anything to decide: without two claims or a card step there is not."""
+    return len(record.claims) > 1 or bool(record.steps)
 
 
 def joined(entries: list[Entry]) -> Resident:

@@ -84,7 +84,7 @@ STRENGTH = {
     "duplicate": 0.05,
     "delay": 0.05,
     "reorder": 0.10,
-    "partition": 2.0,
+    "partition": 1.0,
     "cut_mid_frame": 0.05,
     "kill_office": 0.004,
     "kill_hub": 0.01,

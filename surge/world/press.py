@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 PRINT_MS = (20 * SECOND_MS, MINUTE_MS)
 LOOK_MS = (10 * MINUTE_MS, HOUR_MS)
-CLAIM_EVERY_MS = 3 * HOUR_MS
+CLAIM_EVERY_MS = 6 * HOUR_MS
+ASK_EVERY_MS = 10 * MINUTE_MS
 REFUSALS_MAX = 5
 IN_HAND = frozenset({card.SENT, card.IN_DOUBT, card.PRINTED, card.HANDED_OVER})
 
@@ -50,6 +51,9 @@ class Press:
         self._printer_life = 0
         self._asked_ms: dict[str, int] = {}
         self._refusals: dict[str, int] = {}
+        # Nothing to print or to ask for until a wish, a right or another disk comes.
+        self._is_idle = False
+        self._ask_again_ms = 0
 
     # Ledger
 
@@ -58,6 +62,7 @@ class Press:
         attempt = self._new_name()
         is_home = disk.node == f"{nik // 10**10:06}-1" and (nik, issue) not in disk.given_back
         fence = 0 if is_home or override else None
+        self._is_idle, self._ask_again_ms = False, 0
         disk.jobs[attempt] = Job(attempt, nik, issue, card.REQUESTED, fence, override=override)
 
     def give_back(self, nik: int, issue: int) -> None:
@@ -65,12 +70,13 @@ class Press:
         office = self._office
         if any((job.nik, job.issue) == (nik, issue) for job in office.disk.jobs.values()):
             return
+        self._ask_again_ms = 0
         office.guarded(lambda: office.commit(lambda disk: disk.given_back.add((nik, issue))))
 
     def pump(self) -> None:
         """Print the next job that may be printed."""
         office = self._office
-        if not office.is_up or self._in_printer is not None or not self.stack:
+        if self._is_idle or not office.is_up or self._in_printer is not None or not self.stack:
             return
         for job in office.disk.jobs.values():
             if job.state == card.REQUESTED and job.fence is not None:
@@ -79,10 +85,14 @@ class Press:
                 else:
                     self._print(job)
                 return
+        self._is_idle = True
 
     def line_is_up(self) -> None:
         """Ask the hub for the rights that jobs wait for, and return those that we gave back."""
         office, now_ms = self._office, self._office.world.loop.now_ms
+        if now_ms < self._ask_again_ms:
+            return
+        self._ask_again_ms = now_ms + ASK_EVERY_MS
         for job in office.disk.jobs.values():
             if job.state == card.REQUESTED and job.fence is None:
                 if now_ms - self._asked_ms.get(job.attempt, -CLAIM_EVERY_MS) < CLAIM_EVERY_MS:
@@ -100,6 +110,7 @@ class Press:
         job = office.disk.jobs.get(attempt)
         if not office.is_up or job is None or job.state != card.REQUESTED:
             return
+        self._is_idle = False
         if granted:
             office.guarded(lambda: self._set(job, fence=fence))
         else:
@@ -110,6 +121,7 @@ class Press:
 
     def learn(self, disk: OfficeDisk, rows: Iterable[tuple[int, int, int, bytes]]) -> None:
         """Take card steps that we had lost, or our clone made, into the ledger; part of a commit."""
+        self._is_idle = False
         for nik, _stamp, kind, body in rows:
             if kind != Kind.CARD_MOVED:
                 continue
@@ -153,6 +165,7 @@ class Press:
 
     def disk_went_back(self) -> None:
         """The ledger was restored or copied; what the printer does, it goes on doing."""
+        self._is_idle, self._ask_again_ms = False, 0
         self._asked_ms.clear()
         self._refusals.clear()
 
