@@ -17,6 +17,7 @@ import os
 import secrets
 import shutil
 import signal
+import ssl
 import sys
 import sysconfig
 from contextlib import suppress
@@ -175,7 +176,7 @@ class Broker:
                 async with asyncio.timeout(PROBE_EVERY_S):
                     await self._child.wait()
             except TimeoutError:
-                failed = 0 if await self._greeted_name(PROBE_TIMEOUT_S) == self._name else failed + 1
+                failed = 0 if await self._is_ours(PROBE_TIMEOUT_S) else failed + 1
                 if failed >= PROBES_FAILED_MAX:
                     _log.warning("broker.frozen", probes=failed)
                     with suppress(ProcessLookupError):
@@ -196,7 +197,7 @@ class Broker:
         deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
         try:
             while asyncio.get_running_loop().time() < deadline and self._child.returncode is None:
-                if await self._greeted_name(1.0) == self._name:
+                if await self._is_ours(1.0):
                     self._is_up = True
                     self._reload()
                     return True
@@ -219,11 +220,24 @@ class Broker:
             else:
                 self._child.send_signal(signal.SIGHUP)
 
-    async def _greeted_name(self, timeout_s: float) -> str:
+    async def _is_ours(self, timeout_s: float, *, either_way: bool = False) -> bool:
+        """Whether our server answers, with JetStream ready; ``either_way``: whether or not it speaks TLS."""
+        ways = (True, False) if either_way else (self.access is not None,)
+        for by_tls in ways:
+            if await self._greeted_name(timeout_s, by_tls=by_tls) == self._name:
+                return True
+        return False
+
+    async def _greeted_name(self, timeout_s: float, *, by_tls: bool) -> str:
         """The server's name from the INFO line it greets with; "" when it is silent or JetStream is not ready."""
+        context = None
+        if by_tls:
+            # Only its name is asked, and nothing is told: whose certificate it is does not matter here.
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         try:
             async with asyncio.timeout(timeout_s):
-                reader, writer = await asyncio.open_connection(_reachable(self.host), self.port)
+                reader, writer = await asyncio.open_connection(_reachable(self.host), self.port, ssl=context)
                 try:
                     line = await reader.readline()
                 finally:
@@ -237,7 +251,7 @@ class Broker:
         """End the server of an earlier hub of this directory that was killed, if it still listens at `port`."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self._name = self._own_name()
-        if port_is_free(self.host, self.port) or await self._greeted_name(2.0) != self._name:
+        if port_is_free(self.host, self.port) or not await self._is_ours(2.0, either_way=True):
             return
         with suppress(OSError, ValueError):
             pid = int(self._pid_file.read_text())

@@ -21,10 +21,6 @@ from sepe import subjects
 from sepe.ids import kecamatan_of
 from sepe_io.keys import nats_name
 
-# The server greets in clear a client that does not begin with TLS by then: the broker's own watch looks for that
-# line, and it says nothing but names and versions. Whoever then goes on must go on in TLS.
-HANDSHAKE_WAIT = "100ms"
-
 Sender = tuple[str, bytes]
 
 
@@ -53,7 +49,9 @@ class BrokerAccess:
                 "key_file": file,
                 "min_version": "1.2",
                 "timeout": 10,
-                "handshake_first": HANDSHAKE_WAIT,
+                # Without it the server's first line is plain, and whoever sits on the line could say "no TLS here".
+                # No grace either ("auto"): on a line that loses packets a client's first word comes late.
+                "handshake_first": True,
             },
             "accounts": {
                 "HUB": {

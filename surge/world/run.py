@@ -12,7 +12,7 @@ from surge.world.checkers import CHECKERS, PROBLEMS_MAX
 from surge.world.checkers import lag_returns_to_zero as lag
 from surge.world.checkers.no_lost_event import in_review
 from surge.world.ending import Ending
-from surge.world.faults import STANDARD, Faults
+from surge.world.faults import CALM, STANDARD, Faults
 from surge.world.loop import DAY_MS, HOUR_MS, MINUTE_MS
 from surge.world.world import World
 
@@ -104,7 +104,7 @@ def make(seed: int, plan: Plan, *, wants_story: bool = False) -> World:
     """The world as it begins, with the work and the faults of its days already drawn."""
     faults = plan.faults
     nodes = [f"{FIRST_KECAMATAN + index}-1" for index in range(plan.offices)]
-    world = World(seed, nodes=nodes, faults=faults, bug=plan.bug, wants_story=wants_story)
+    world = World(seed, nodes=nodes, faults=CALM, bug=plan.bug, wants_story=wants_story)
     rng = world.rng
     # Clocks that show whole minutes, or hours, make equal stamps.
     world.clock_tick_ms = rng.choice((1, MINUTE_MS, HOUR_MS))
@@ -112,8 +112,8 @@ def make(seed: int, plan: Plan, *, wants_story: bool = False) -> World:
     is_final = not faults.hub_restore
     world.margin_ms = rng.choice((0, HOUR_MS)) if is_final else rng.choice((5 * DAY_MS, 30 * DAY_MS))
     for office in world.offices:
-        while not desk.receive_stock(office, BLANKS_PER_OFFICE):
-            office.is_up = True
+        desk.receive_stock(office, BLANKS_PER_OFFICE)
+    world.let_loose(faults)
     recordings = _recordings(plan)
     people = max(3, recordings // (4 * plan.offices))
     work = desk.Desk(world, rng, people)

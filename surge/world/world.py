@@ -281,10 +281,14 @@ class World:
             at_hub=oracle.facts(self.hub.disk.bodies()),
         )
 
+    def let_loose(self, faults: Faults) -> None:
+        """From now on these faults happen, and no others."""
+        self.faults = self.network.faults = self.broker.faults = faults
+
     def calm(self) -> None:
         """From now on nothing goes wrong any more, and what was broken is mended."""
         self.tell("the faults stop")
-        self.faults = self.network.faults = self.broker.faults = CALM
+        self.let_loose(CALM)
         self.hub.disk_is_full = False
         self.hub.clock_offset_ms = 0
         self.broker_rises()

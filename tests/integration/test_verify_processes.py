@@ -29,7 +29,12 @@ def wait_for(holds: Callable[[], Any], what: Callable[[], object], timeout_s: fl
 
 def lines(first: int, count: int) -> str:
     people = [
-        {"nik": f"537104410190{9000 + number}", "name": f"WARGA {chr(65 + number)}", "birth_date": "1990-01-01", "sex": "P"}
+        {
+            "nik": f"537104410190{9000 + number}",
+            "name": f"WARGA {chr(65 + number)}",
+            "birth_date": "1990-01-01",
+            "sex": "P",
+        }
         for number in range(first, first + count)
     ]
     return "".join(json.dumps(one) + "\n" for one in people)
