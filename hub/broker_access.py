@@ -49,7 +49,7 @@ class BrokerAccess:
                 "key_file": file,
                 "min_version": "1.2",
                 "timeout": 10,
-                # Without it the server's first line is plain, and whoever sits on the line could say "no TLS here".
+                # Without it the server's first line is plain, and whoever sits between could say "no TLS here".
                 # No grace either ("auto"): on a line that loses packets a client's first word comes late.
                 "handshake_first": True,
             },

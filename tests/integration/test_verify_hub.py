@@ -199,18 +199,29 @@ def test_a_hole_is_filled_by_smaller_frames_too(store: HubStore, node: Node) -> 
     assert all_of(store)[:2] == before[:2] and check(store).findings == ()
 
 
+def test_only_the_very_run_that_a_damaged_frame_held_takes_its_place(store: HubStore, node: Node) -> None:
+    before = all_of(store)
+    flip(store, count(store, "SELECT number FROM frame WHERE node = ? AND first_seq = 11", node.name), 60)
+    check(store)
+    damaged = store.connection.execute("SELECT * FROM frame ORDER BY number").fetchall()
+    send(store, [node.frame(9, 15), node.frame(11, 14), node.frame(12, 15), node.frame(11, 16)])
+    assert store.connection.execute("SELECT * FROM frame ORDER BY number").fetchall() == damaged
+    assert len(wanted_of(store.connection)) == 1
+    send(store, [node.frame(11, 15)])
+    assert all_of(store) == before
+
+
 def test_what_does_not_fit_between_the_neighbours_is_not_taken(store: HubStore, node: Node) -> None:
-    store.connection.execute("DELETE FROM frame WHERE node = ? AND first_seq = 6", (node.name,))
+    store.connection.execute("DELETE FROM frame WHERE node = ? AND first_seq IN (6, 11)", (node.name,))
     check(store)
     before = count(store, "SELECT COUNT(*) FROM frame")
     twin = Node(node.name, node.epoch)
     twin.write(*(recorded(nik_of(number), "A CLONE") for number in range(30)))
-    send(store, [twin.frame(6, 10), node.frame(4, 12), node.frame(7, 10)])
+    send(store, [twin.frame(6, 10), twin.frame(6, 15), node.frame(4, 17), node.frame(7, 15)])
     assert count(store, "SELECT COUNT(*) FROM frame") == before
     assert len(wanted_of(store.connection)) == 1
-    assert (
-        send(store, [node.frame(5, 10)])[0].events_merged == 0
-    )  # From one before the hole: the first is skipped.
+    # It begins one before the hole; that one is skipped.
+    assert send(store, [node.frame(5, 15)])[0].events_merged == 0
     assert wanted_of(store.connection) == []
     check(store)
     assert check(store).findings == ()

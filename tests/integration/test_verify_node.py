@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,14 @@ from hub.merge.store import Arrival, HubStore
 from node.desk.doctor import examine
 from node.desk.residents import altered_residents, mend_residents
 from node.link.link import Pull
+from node.outbox.plan import Row
 from node.outbox.upkeep import Upkeep, UpkeepTimes
 from node.outbox.worker import OutboxWorker, RowsGoneError
 from node.settings import KEY_NAME
 from node.storage import damage
 from node.storage.damage import damaged
 from node.storage.store import NodeStore
+from sepe.codec import chain_next, chain_start
 from sepe.wire.v1 import sync_pb2
 from sepe_io import keys
 from sepe_io.frames import open_hello
@@ -240,6 +243,30 @@ async def test_a_hub_copy_that_does_not_fit_is_not_taken(store: NodeStore, hub: 
             await end_tasks([task])
     assert [one.seq for one in damaged(store.connection)] == [8]
     other.close()
+
+
+def test_of_a_last_row_only_what_follows_on_and_is_vouched_for_is_taken(store: NodeStore) -> None:
+    store.append([recorded(nik_of(number)) for number in range(3)], NOW_MS)
+    right, before = next(store.events_after(2)), store.chain_at(2)
+    assert before is not None
+    store.connection.execute("UPDATE outbox SET body = x'00', chain = zeroblob(32) WHERE seq = 3")
+    NodeStore.open(store.folder).close()
+    one = damaged(store.connection)[0]
+    elsewhere = chain_start("537199-1", b"e" * 16)
+    foreign = replace(
+        right, chain=chain_next(elsewhere, right.nik, right.stamp, right.kind, right.body)
+    )  # Sound in itself, and of another history.
+
+    def offer(row: Row, digest: bytes, *, is_signed: bool) -> bool:
+        with store.transaction():
+            return damage.put_back(store.connection, store.node, one, row, digest, is_signed=is_signed)
+
+    assert not offer(foreign, elsewhere, is_signed=True)
+    assert not offer(replace(right, body=b"made up"), before, is_signed=True)
+    assert not offer(right, before, is_signed=False)
+    assert damaged(store.connection) == [one]
+    assert offer(right, before, is_signed=True)
+    assert list(store.events_after(2)) == [right] and damaged(store.connection) == []
 
 
 @pytest.mark.parametrize(
