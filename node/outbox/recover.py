@@ -45,9 +45,18 @@ class Comparison:
         self.reached_seq = self.common_seq
 
     def starts_agreed(self, frame: OpenedFrame) -> bool:
-        """Whether the two agree where the first frame begins; ``False``: ask again from the very start."""
-        own = self.own_chain_at(frame.header.first_seq - 1)
-        return own is None or own == frame.header.chain_before
+        """Whether the two agree at the seq that the hub was asked from; ``False``: ask again from the very start.
+
+        The first frame may begin below that seq. Agreement where the frame begins says nothing about it: a hub that
+        was restored and then heard a clone of ours first holds another branch from somewhere inside the frame.
+        """
+        first_seq = frame.header.first_seq
+        seq = max(self.common_seq, first_seq - 1)
+        if seq > frame.header.last_seq:
+            return True
+        own = self.own_chain_at(seq)
+        theirs = frame.header.chain_before if seq < first_seq else frame.chains[seq - first_seq]
+        return own is None or own == theirs
 
     def feed(self, frame: OpenedFrame) -> LostRun | None:
         """Take in one frame; return its events that we do not hold.

@@ -244,3 +244,15 @@ def test_whether_a_start_is_agreed_is_told_by_the_digest_before_the_frame() -> N
     comparison = Comparison(own.chain, 8, 4)
     assert not comparison.starts_agreed(frames[1])
     assert Comparison(own.chain, 8, 0).starts_agreed(frames[0])
+
+
+def test_a_first_frame_that_begins_below_the_start_is_compared_at_the_start() -> None:
+    """Found by seed 7 of the full world: a restored hub heard a clone first, and the branches part inside a frame
+    whose beginning both share. Taken for agreed, the events between were lost."""
+    own, theirs = history(3), history(3)
+    own.write(*(recorded(nik_of(number), "HERE") for number in range(3)))
+    theirs.write(*(recorded(nik_of(number), "THERE") for number in range(5)))
+    (frame,) = (reopen_frame(data) for data in theirs.frames(8))
+    assert not Comparison(own.chain, 6, 6).starts_agreed(frame)
+    assert Comparison(own.chain, 6, 3).starts_agreed(frame)
+    assert compare(own, theirs).common_seq == 3
