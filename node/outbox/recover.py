@@ -47,8 +47,8 @@ class Comparison:
     def starts_agreed(self, frame: OpenedFrame) -> bool:
         """Whether the two agree at the seq that the hub was asked from; ``False``: ask again from the very start.
 
-        The first frame may begin below that seq. Agreement where the frame begins says nothing about it: a hub that
-        was restored and then heard a clone of ours first holds another branch from somewhere inside the frame.
+        The first frame may begin below that seq, and agreement there says nothing about it: a hub that was
+        restored and then heard a clone of ours first holds another branch from somewhere inside the frame.
         """
         first_seq = frame.header.first_seq
         seq = max(self.common_seq, first_seq - 1)

@@ -57,9 +57,13 @@ def test_every_commit_that_returned_survives_a_power_cut(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("synchronous", ["NORMAL", "OFF"])
 def test_without_full_sync_a_power_cut_loses_commits_so_the_tool_bites(tmp_path: Path, synchronous: str) -> None:
-    with disk(tmp_path / "disk") as medium:
+    def loses() -> bool:
         cut = cut_under(f"wal-{synchronous}", medium.folder, medium)
-        assert rows_in(medium.folder / "plain.db") < int(cut.acknowledged[-1])
+        return rows_in(medium.folder / "plain.db") < int(cut.acknowledged[-1])
+
+    with disk(tmp_path / "disk") as medium:
+        # A cut right behind one of SQLite's checkpoints, which do sync, finds everything on the disk.
+        assert any(loses() for _ in range(5))
 
 
 def test_an_office_keeps_every_confirmed_recording_through_a_power_cut(tmp_path: Path) -> None:
