@@ -27,10 +27,10 @@ def cut_under(kind: str, folder: Path, medium: Disk) -> Writer:
             busy.wait_for(1)
         # Only what was confirmed before the cut began: a sync that is under way while the file system shuts down may
         # return success for a commit that is not there, which no power cut can do.
-        confirmed = len(busy.acknowledged)
+        confirmed = list(busy.said)
         medium.cut()
         busy.kill()
-        del busy.acknowledged[confirmed:]
+    busy.said[:] = confirmed
     medium.power_on()
     assert len(busy.acknowledged) > 20, busy.errors
     return busy
