@@ -108,7 +108,7 @@ class Stock:
                         "blangko ini sudah pernah diterima di sini", field="serial", value=serial
                     )
             self._store.connection.executemany(
-                "INSERT OR REPLACE INTO blank VALUES (?, ?, 'at_hand', NULL)",
+                "INSERT OR REPLACE INTO blank (product, serial, state) VALUES (?, ?, 'at_hand')",
                 [(serials.product, serial) for serial in names],
             )
             self._announce(

@@ -141,7 +141,7 @@ def _absorb_card(store: NodeStore, nik: int, at_ms: int, step: event_pb2.CardMov
     if step.serial and step.product in BLANK_PRODUCTS:
         blank = _BLANK_STATES.get(step.state, "reserved")
         execute(
-            "INSERT OR REPLACE INTO blank VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO blank (product, serial, state, job) VALUES (?, ?, ?, ?)",
             (step.product, step.serial, blank, None if blank == "at_hand" else job[0]),
         )
 
@@ -153,12 +153,12 @@ def _absorb_stock(store: NodeStore, body: event_pb2.StockMoved) -> None:
         return
     if body.movement in GONE:
         store.connection.executemany(
-            "INSERT OR REPLACE INTO blank VALUES (?, ?, ?, NULL)",
+            "INSERT OR REPLACE INTO blank (product, serial, state) VALUES (?, ?, ?)",
             [(body.product, serial, GONE[body.movement]) for serial in serials],
         )
     elif body.movement in ("received", "moved_in"):
         store.connection.executemany(
-            "INSERT INTO blank VALUES (?, ?, 'at_hand', NULL) ON CONFLICT DO NOTHING",
+            "INSERT INTO blank (product, serial, state) VALUES (?, ?, 'at_hand') ON CONFLICT DO NOTHING",
             [(body.product, serial) for serial in serials],
         )
 

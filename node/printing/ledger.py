@@ -9,7 +9,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
+from node.desk.day import day_of
 from node.printing import spool
+from node.printing.condition import Conditions
 from node.printing.job import BLANK_PRODUCTS, COLUMNS, Job, NewJob
 from node.printing.rights import HOME_FENCE, is_home
 from node.printing.spool import Blank, Fact, JobState
@@ -125,6 +127,9 @@ class Ledger:
                         job.serial,
                     ),
                 )
+            if job.serial and job.printer and job.state in spool.SENT and step.blank in (Blank.PRINTED, Blank.SPOILED):
+                today = day_of(now_ms, self._store.node).isoformat()
+                Conditions(self._store).count_card(job.printer, today, now_ms)
             self._store.connection.execute(
                 "UPDATE job SET state = ?, announced = max(announced, ?), changed_ms = ?, reason = ?, serial = ?, "
                 "operator = CASE WHEN ? = '' THEN operator ELSE ? END WHERE id = ?",

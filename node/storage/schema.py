@@ -154,7 +154,54 @@ CREATE TABLE damaged (
 ALTER TABLE epoch ADD COLUMN left_out INTEGER NOT NULL DEFAULT 0;
 """
 
-STEPS = [VERSION_1, ATTACHMENTS, DAMAGE]
+STOCK = """
+-- reason: why a blank is spoiled or lost. minutes: of its destruction. changed_ms: when its state last changed.
+ALTER TABLE blank ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+ALTER TABLE blank ADD COLUMN changed_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE blank ADD COLUMN minutes INTEGER;
+-- The books: how many blanks moved so on a day ('' before there were books). Counted beside the rows of blank, so
+-- that each proves the other. Movements: sepe/stock.py.
+CREATE TABLE blank_day (
+    day TEXT NOT NULL,
+    product TEXT NOT NULL,
+    movement TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (day, product, movement)
+) STRICT, WITHOUT ROWID;
+INSERT INTO blank_day SELECT '', product, 'received', count(*) FROM blank GROUP BY product;
+INSERT INTO blank_day SELECT '', product, state, count(*) FROM blank WHERE state NOT IN ('at_hand', 'reserved')
+    GROUP BY product, state;
+-- Minutes of destructions. witnesses: a JSON list of names.
+CREATE TABLE minutes (
+    number INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    witnesses TEXT NOT NULL,
+    operator TEXT NOT NULL
+) STRICT;
+"""
+
+PRINTERS = """
+-- What is known of a printer beside its jobs: node/printing/condition.py. Limits are 0 for none.
+CREATE TABLE printer (
+    printer TEXT PRIMARY KEY,
+    ribbon_cards INTEGER NOT NULL DEFAULT 500,
+    day_cards INTEGER NOT NULL DEFAULT 0,
+    run_cards_max INTEGER NOT NULL DEFAULT 0,
+    rest_s INTEGER NOT NULL DEFAULT 0,
+    ribbon_left INTEGER,
+    ribbon_ms INTEGER,
+    run_cards INTEGER NOT NULL DEFAULT 0,
+    last_card_ms INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE TABLE printer_day (
+    printer TEXT NOT NULL,
+    day TEXT NOT NULL,
+    cards INTEGER NOT NULL,
+    PRIMARY KEY (printer, day)
+) STRICT, WITHOUT ROWID;
+"""
+
+STEPS = [VERSION_1, ATTACHMENTS, DAMAGE, STOCK, PRINTERS]
 
 # What makes a query use the index job_open: the planner must find the index's own words in it.
 JOB_IS_OPEN = "state NOT IN ('printed', 'handed_over', 'spoiled', 'void')"
