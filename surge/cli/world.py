@@ -6,6 +6,7 @@ import json
 import secrets
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ import typer
 from sepe.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from surge.fullworld.verdict import Verdict as FullVerdict
     from surge.world.run import Plan, Verdict
 
 EXIT_RED = 99
@@ -37,6 +39,9 @@ def world(
     fault: Annotated[list[str] | None, typer.Option(help="A fault by name; may be given often.")] = None,
     all_faults: Annotated[bool, typer.Option("--all-faults", help="Every fault there is.")] = False,
     calm: Annotated[bool, typer.Option("--calm", help="No fault at all.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="The product's own stores, desks and relays: slower, and closer.")
+    ] = False,
     bug: Annotated[str | None, typer.Option(help="Plant a mistake, to see that the checkers find it.")] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Tell the whole story of each seed.")] = False,
     script: Annotated[Path | None, typer.Option(help="Play a scenario script instead, and compare.")] = None,
@@ -50,6 +55,8 @@ def world(
     from surge.world.bugs import bug_named
     from surge.world.run import Plan
 
+    if full and (script or bug):
+        raise InvalidInputError("--script and --bug belong to the world without --full", field="--full")
     if script is not None:
         _play_script(script)
         return
@@ -60,16 +67,33 @@ def world(
         offices, days, recordings, faults.named(fault) if fault else chosen, bug_named(bug) if bug else None
     )
     first = secrets.randbelow(SEED_BOUND) if seed is None else seed
-    _play(range(first, first + seeds), plan, wants_story=trace, as_json=as_json)
+    _play(range(first, first + seeds), plan, is_full=full, wants_story=trace, as_json=as_json)
 
 
-def _play(seeds: range, plan: Plan, *, wants_story: bool, as_json: bool) -> None:
-    from surge.world.run import play_many
+def _verdicts(seeds: range, plan: Plan, *, is_full: bool, wants_story: bool) -> Iterator[Verdict | FullVerdict]:
+    if not is_full:
+        from surge.world.run import play_many
 
+        yield from play_many(seeds, plan, wants_story=wants_story)
+        return
+    from surge.fullworld.run import NOT_PLAYED, run
+    from surge.world.faults import NAMES
+    from surge.world.run import recordings_of
+
+    if plan.faults.named and NOT_PLAYED.issuperset(plan.faults.named):
+        raise InvalidInputError(
+            "the full world does not play this fault", field="--fault", value=", ".join(plan.faults.named),
+            hint=f"One of: {', '.join(name for name in NAMES if name not in NOT_PLAYED)}.",
+        )  # fmt: skip
+    for seed in seeds:
+        yield run(seed, plan.offices, recordings_of(plan), plan.faults, plan.days)
+
+
+def _play(seeds: range, plan: Plan, *, is_full: bool, wants_story: bool, as_json: bool) -> None:
     commit, begun_s, red = commit_of_checkout(), time.perf_counter(), []
     totals: dict[str, int] = {}
     verdicts = []
-    for verdict in play_many(seeds, plan, wants_story=wants_story):
+    for verdict in _verdicts(seeds, plan, is_full=is_full, wants_story=wants_story):
         for name, count in verdict.figures.items():
             totals[name] = totals.get(name, 0) + count
         if not verdict.is_green:
@@ -77,13 +101,16 @@ def _play(seeds: range, plan: Plan, *, wants_story: bool, as_json: bool) -> None
         if as_json:
             verdicts.append(verdict)
         elif wants_story or len(seeds) == 1 or not verdict.is_green:
-            _print(verdict, commit)
+            _print(verdict, commit, wants_story=wants_story)
+            if not verdict.is_green:
+                typer.echo(f"  at that commit: {replay_line(verdict.seed, plan, is_full=is_full)}")
     seconds = time.perf_counter() - begun_s
     if as_json:
         document = {
             "commit": commit, "first_seed": seeds.start, "seeds": len(seeds), "seconds": round(seconds, 3),
             "verdict": "red" if red else "green", "offices": plan.offices, "days": plan.days,
-            "faults": plan.faults.named, "bug": plan.bug.value if plan.bug else None,
+            "faults": plan.faults.named, "bug": plan.bug.value if plan.bug else None, "full": is_full,
+            "replay": [replay_line(verdict.seed, plan, is_full=is_full) for verdict in red],
             "red": [asdict(verdict) for verdict in red], "figures": totals,
         }  # fmt: skip
         if wants_story:
@@ -97,8 +124,21 @@ def _play(seeds: range, plan: Plan, *, wants_story: bool, as_json: bool) -> None
         raise typer.Exit(EXIT_RED)
 
 
-def _print(verdict: Verdict, commit: str) -> None:
-    for line in verdict.story:
+def replay_line(seed: int, plan: Plan, *, is_full: bool) -> str:
+    """The command that tells one seed's story again, line by line the same, when that commit is checked out."""
+    from surge.world import faults
+
+    words = ["sepe surge world", *(["--full"] if is_full else []), f"--seed {seed}"]
+    words += [f"--offices {plan.offices}", f"--days {plan.days}"]
+    words += [f"--recordings {plan.recordings}"] if plan.recordings else []
+    short = {faults.ALL: ["--all-faults"], faults.CALM: ["--calm"], faults.STANDARD: []}
+    words += short.get(plan.faults, [f"--fault {name}" for name in plan.faults.named])
+    words += [f"--bug {plan.bug.value}"] if plan.bug else []
+    return " ".join([*words, "--trace"])
+
+
+def _print(verdict: Verdict | FullVerdict, commit: str, *, wants_story: bool) -> None:
+    for line in verdict.story if wants_story else ():
         typer.echo(line)
     typer.echo(f"seed {verdict.seed}, commit {commit}: {'green' if verdict.is_green else 'RED'}")
     typer.echo("  " + ", ".join(f"{name} {count}" for name, count in verdict.figures.items()))

@@ -70,7 +70,8 @@ def play(seed: int, plan: Plan | None = None, *, wants_story: bool = False) -> V
     plan = plan or Plan()
     world = make(seed, plan, wants_story=wants_story)
     steps_max = (
-        STEPS_PER_RECORDING_MAX * max(_recordings(plan), 50) + STEPS_PER_OFFICE_DAY_MAX * plan.offices * plan.days
+        STEPS_PER_RECORDING_MAX * max(recordings_of(plan), 50)
+        + STEPS_PER_OFFICE_DAY_MAX * plan.offices * plan.days
     )
     world.is_within_steps = world.loop.run(world.loop.now_ms + plan.days * DAY_MS, steps_max=steps_max)
     world.calm()
@@ -114,7 +115,7 @@ def make(seed: int, plan: Plan, *, wants_story: bool = False) -> World:
     for office in world.offices:
         desk.receive_stock(office, BLANKS_PER_OFFICE)
     world.let_loose(faults)
-    recordings = _recordings(plan)
+    recordings = recordings_of(plan)
     people = max(3, recordings // (4 * plan.offices))
     work = desk.Desk(world, rng, people)
     work.schedule(recordings, plan.days * DAY_MS)
@@ -152,5 +153,6 @@ def figures(world: World) -> dict[str, int]:
     }
 
 
-def _recordings(plan: Plan) -> int:
+def recordings_of(plan: Plan) -> int:
+    """Visits to all desks together."""
     return plan.recordings or RECORDINGS_PER_OFFICE * plan.offices

@@ -43,6 +43,29 @@ def test_a_red_seed_ends_with_99_and_says_which_checker_and_how_to_play_it_again
     assert "seed 7, commit " in said and "exactly_once_in_log: fact " in said
 
 
+def test_the_line_that_a_red_seed_prints_plays_it_again_identically() -> None:
+    _, said = run("--seed", "7", "--bug", "no_dedupe", "--fault", "duplicate", "--recordings", "90", "--days", "1")
+    line = said.splitlines()[-1].partition("sepe surge world ")[2]
+    assert line.endswith("--fault duplicate --bug no_dedupe --trace")
+    told = [run(*line.split()) for _ in range(2)]
+    assert told[0] == told[1]
+    assert told[0][0] == 99
+    assert told[0][1].endswith(said), "the same verdict below the story"
+
+
+def test_the_full_world_is_played_by_the_same_words_and_refuses_those_that_are_not_its_own() -> None:
+    words = ("--full", "--seed", "3", "--offices", "3", "--recordings", "40", "--days", "1", "--all-faults")
+    code, said = run(*words, "--trace")
+    assert code == 0
+    assert "hub acknowledges 537101-1" in said and "seed 3, commit " in said
+    code, said = run(*words, "--json")
+    document = json.loads(said)
+    assert (code, document["full"], document["verdict"], document["days"]) == (0, True, "green", 1)
+    for other in (("--bug", "no_dedupe"), ("--script", str(SCENARIO)), ("--fault", "jam")):
+        with pytest.raises(InvalidInputError, match="full"):
+            run("--full", *other)
+
+
 def test_the_trace_tells_the_story() -> None:
     _, said = run("--seed", "7", "--fault", "partition", "--trace")
     assert "line cut" in said and "hub commits" in said
