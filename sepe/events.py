@@ -30,6 +30,8 @@ class Kind(IntEnum):
     STOCK_MOVED = event_pb2.KIND_STOCK_MOVED
     CASE_DECIDED = event_pb2.KIND_CASE_DECIDED
     RIGHT_MOVED = event_pb2.KIND_RIGHT_MOVED
+    CARD_WITHDRAWN = event_pb2.KIND_CARD_WITHDRAWN
+    ROLL_MOVED = event_pb2.KIND_ROLL_MOVED
 
 
 BODIES: dict[int, type[Message]] = {
@@ -40,10 +42,12 @@ BODIES: dict[int, type[Message]] = {
     Kind.STOCK_MOVED: event_pb2.StockMoved,
     Kind.CASE_DECIDED: event_pb2.CaseDecided,
     Kind.RIGHT_MOVED: event_pb2.RightMoved,
+    Kind.CARD_WITHDRAWN: event_pb2.CardWithdrawn,
+    Kind.ROLL_MOVED: event_pb2.RollMoved,
 }
 
 # Kinds that only the hub may write: an office's frame that carries one is refused.
-HUB_KINDS = frozenset({Kind.CASE_DECIDED, Kind.RIGHT_MOVED})
+HUB_KINDS = frozenset({Kind.CASE_DECIDED, Kind.RIGHT_MOVED, Kind.ROLL_MOVED})
 
 
 @dataclass(frozen=True, slots=True)

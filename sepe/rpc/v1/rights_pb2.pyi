@@ -3,8 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from sepe.wire.v1 import event_pb2 as _event_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -59,6 +62,7 @@ class ClaimRequest(_message.Message):
     KEY_ID_FIELD_NUMBER: _builtins.int
     CLOCK_MS_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
+    ABOVE_FIELD_NUMBER: _builtins.int
     nik: _builtins.int
     product: _builtins.str
     issue: _builtins.int
@@ -68,6 +72,8 @@ class ClaimRequest(_message.Message):
     """Milliseconds since 1970; a claim signed more than five minutes from the hub's clock is refused."""
     signature: _builtins.bytes
     """Ed25519 over "sepe-claim-1\\0" followed by this message without its signature."""
+    above: _builtins.int
+    """The least fence of which the machine can make use: one above the highest that it gave back."""
     def __init__(
         self,
         *,
@@ -78,10 +84,11 @@ class ClaimRequest(_message.Message):
         key_id: _builtins.bytes = ...,
         clock_ms: _builtins.int = ...,
         signature: _builtins.bytes = ...,
+        above: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_ms", b"clock_ms", "issue", b"issue", "key_id", b"key_id", "nik", b"nik", "node", b"node", "product", b"product", "signature", b"signature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["above", b"above", "clock_ms", b"clock_ms", "issue", b"issue", "key_id", b"key_id", "nik", b"nik", "node", b"node", "product", b"product", "signature", b"signature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -94,9 +101,27 @@ class ClaimResponse(_message.Message):
     GRANTED_FIELD_NUMBER: _builtins.int
     RIGHT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    ASKED_MS_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
+    HOLDER_SEEN_MS_FIELD_NUMBER: _builtins.int
+    PRINTED_MS_FIELD_NUMBER: _builtins.int
+    CARD_STATE_FIELD_NUMBER: _builtins.int
+    SERIAL_FIELD_NUMBER: _builtins.int
+    NEXT_ISSUE_FIELD_NUMBER: _builtins.int
     granted: _builtins.bool
     reason: _builtins.str
-    """Why not: held, already_printed, nik_conflict, revoked …"""
+    """Why not: held, in_hand, already_printed, superseded, nik_conflict, dead, revoked …"""
+    asked_ms: _builtins.int
+    """held: when the holder was asked to let go, and what it answered (in_hand, queued), empty before it did."""
+    kept: _builtins.str
+    holder_seen_ms: _builtins.int
+    """When the hub last heard of the holder, 0 never."""
+    printed_ms: _builtins.int
+    """already_printed: when, how far it came, and on which blank."""
+    card_state: _builtins.str
+    serial: _builtins.str
+    next_issue: _builtins.int
+    """already_printed, superseded: the first issue of which no card was made."""
     @_builtins.property
     def right(self) -> Global___Right: ...
     def __init__(
@@ -105,10 +130,17 @@ class ClaimResponse(_message.Message):
         granted: _builtins.bool = ...,
         right: Global___Right | None = ...,
         reason: _builtins.str = ...,
+        asked_ms: _builtins.int = ...,
+        kept: _builtins.str = ...,
+        holder_seen_ms: _builtins.int = ...,
+        printed_ms: _builtins.int = ...,
+        card_state: _builtins.str = ...,
+        serial: _builtins.str = ...,
+        next_issue: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["right", b"right"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["granted", b"granted", "reason", b"reason", "right", b"right"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_ms", b"asked_ms", "card_state", b"card_state", "granted", b"granted", "holder_seen_ms", b"holder_seen_ms", "kept", b"kept", "next_issue", b"next_issue", "printed_ms", b"printed_ms", "reason", b"reason", "right", b"right", "serial", b"serial"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -134,6 +166,7 @@ class ReturnRequest(_message.Message):
     key_id: _builtins.bytes
     clock_ms: _builtins.int
     signature: _builtins.bytes
+    """As for a claim: Ed25519 over "sepe-claim-1\\0" followed by this message without its signature."""
     def __init__(
         self,
         *,
@@ -175,3 +208,294 @@ class ReturnResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReturnResponse: _TypeAlias = ReturnResponse  # noqa: Y015
+
+@_typing.final
+class ChangesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    CLOCK_MS_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    FEED_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    WAIT_MS_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    key_id: _builtins.bytes
+    clock_ms: _builtins.int
+    signature: _builtins.bytes
+    """Ed25519 over "sepe-changes-1\\0" followed by this message without its signature."""
+    feed: _builtins.bytes
+    """Which list of the hub's `after` counts in; a hub that was restored has another one and begins at 0."""
+    after: _builtins.int
+    wait_ms: _builtins.int
+    """With nothing new, wait so long for news; the hub may answer sooner."""
+    @_builtins.property
+    def kept(self) -> _containers.RepeatedCompositeFieldContainer[Global___Kept]:
+        """Rights that the machine was asked for and keeps."""
+
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        key_id: _builtins.bytes = ...,
+        clock_ms: _builtins.int = ...,
+        signature: _builtins.bytes = ...,
+        feed: _builtins.bytes = ...,
+        after: _builtins.int = ...,
+        wait_ms: _builtins.int = ...,
+        kept: _abc.Iterable[Global___Kept] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "clock_ms", b"clock_ms", "feed", b"feed", "kept", b"kept", "key_id", b"key_id", "node", b"node", "signature", b"signature", "wait_ms", b"wait_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangesRequest: _TypeAlias = ChangesRequest  # noqa: Y015
+
+@_typing.final
+class Kept(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NIK_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ISSUE_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    nik: _builtins.int
+    product: _builtins.str
+    issue: _builtins.int
+    fence: _builtins.int
+    reason: _builtins.str
+    """in_hand: a card is being made, or was; queued: it is about to be."""
+    def __init__(
+        self,
+        *,
+        nik: _builtins.int = ...,
+        product: _builtins.str = ...,
+        issue: _builtins.int = ...,
+        fence: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "issue", b"issue", "nik", b"nik", "product", b"product", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Kept: _TypeAlias = Kept  # noqa: Y015
+
+@_typing.final
+class ChangesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    FEED_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why there is no answer: unknown_node, revoked, bad_signature, clock …"""
+    feed: _builtins.bytes
+    last: _builtins.int
+    """Where to go on from."""
+    more: _builtins.bool
+    """Whether more wait."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Change]: ...
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        feed: _builtins.bytes = ...,
+        last: _builtins.int = ...,
+        changes: _abc.Iterable[Global___Change] | None = ...,
+        more: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "feed", b"feed", "last", b"last", "more", b"more", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChangesResponse: _TypeAlias = ChangesResponse  # noqa: Y015
+
+@_typing.final
+class Change(_message.Message):
+    """The newest word on its subject; an older one on the same subject need not be told any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    NIK_FIELD_NUMBER: _builtins.int
+    MOVED_FIELD_NUMBER: _builtins.int
+    LET_GO_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    ROLL_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    nik: _builtins.int
+    @_builtins.property
+    def moved(self) -> Global___Right:
+        """The right is this holder's now; an empty holder: nobody's, ask for it."""
+
+    @_builtins.property
+    def let_go(self) -> Global___LetGo: ...
+    @_builtins.property
+    def standing(self) -> Global___Standing: ...
+    @_builtins.property
+    def roll(self) -> Global___RollRight: ...
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        nik: _builtins.int = ...,
+        moved: Global___Right | None = ...,
+        let_go: Global___LetGo | None = ...,
+        standing: Global___Standing | None = ...,
+        roll: Global___RollRight | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["let_go", b"let_go", "moved", b"moved", "roll", b"roll", "standing", b"standing", "what", b"what"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["let_go", b"let_go", "moved", b"moved", "nik", b"nik", "number", b"number", "roll", b"roll", "standing", b"standing", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["moved", "let_go", "standing", "roll"]  # noqa: Y015
+    _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
+
+Global___Change: _TypeAlias = Change  # noqa: Y015
+
+@_typing.final
+class LetGo(_message.Message):
+    """Somebody needs this right: give it back with Return, unless a card was or is about to be made under it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ISSUE_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
+    ASKED_BY_FIELD_NUMBER: _builtins.int
+    product: _builtins.str
+    issue: _builtins.int
+    fence: _builtins.int
+    asked_by: _builtins.str
+    def __init__(
+        self,
+        *,
+        product: _builtins.str = ...,
+        issue: _builtins.int = ...,
+        fence: _builtins.int = ...,
+        asked_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "fence", b"fence", "issue", b"issue", "product", b"product"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LetGo: _TypeAlias = LetGo  # noqa: Y015
+
+@_typing.final
+class Standing(_message.Message):
+    """What the centre knows of a resident that decides over his cards."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ON_HOLD_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
+    KEEP_FIELD_NUMBER: _builtins.int
+    LIFE_FIELD_NUMBER: _builtins.int
+    RECALLS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    on_hold: _builtins.bool
+    """Identities are in conflict: print nothing."""
+    keep: _builtins.bytes
+    life: _event_pb2.LifeState.ValueType
+    reason: _builtins.str
+    @_builtins.property
+    def settled(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """After a decision: the keys of the identities that it covers, and of the one that stays."""
+
+    @_builtins.property
+    def recalls(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recall]:
+        """Cards to be collected."""
+
+    def __init__(
+        self,
+        *,
+        on_hold: _builtins.bool = ...,
+        settled: _abc.Iterable[_builtins.bytes] | None = ...,
+        keep: _builtins.bytes = ...,
+        life: _event_pb2.LifeState.ValueType = ...,
+        recalls: _abc.Iterable[Global___Recall] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keep", b"keep", "life", b"life", "on_hold", b"on_hold", "reason", b"reason", "recalls", b"recalls", "settled", b"settled"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Standing: _TypeAlias = Standing  # noqa: Y015
+
+@_typing.final
+class Recall(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ISSUE_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    SERIAL_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    product: _builtins.str
+    issue: _builtins.int
+    attempt: _builtins.str
+    serial: _builtins.str
+    node: _builtins.str
+    """Which machine made it, and so whose office collects it."""
+    reason: _builtins.str
+    """double_print, death, reissued."""
+    def __init__(
+        self,
+        *,
+        product: _builtins.str = ...,
+        issue: _builtins.int = ...,
+        attempt: _builtins.str = ...,
+        serial: _builtins.str = ...,
+        node: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "issue", b"issue", "node", b"node", "product", b"product", "reason", b"reason", "serial", b"serial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Recall: _TypeAlias = Recall  # noqa: Y015
+
+@_typing.final
+class RollRight(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KECAMATAN_CODE_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
+    kecamatan_code: _builtins.str
+    holder: _builtins.str
+    fence: _builtins.int
+    def __init__(
+        self,
+        *,
+        kecamatan_code: _builtins.str = ...,
+        holder: _builtins.str = ...,
+        fence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "holder", b"holder", "kecamatan_code", b"kecamatan_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollRight: _TypeAlias = RollRight  # noqa: Y015

@@ -45,6 +45,11 @@ class RightsStub:
                 request_serializer=sepe_dot_rpc_dot_v1_dot_rights__pb2.ReturnRequest.SerializeToString,
                 response_deserializer=sepe_dot_rpc_dot_v1_dot_rights__pb2.ReturnResponse.FromString,
                 _registered_method=True)
+        self.Changes = channel.unary_unary(
+                '/sepe.rpc.v1.Rights/Changes',
+                request_serializer=sepe_dot_rpc_dot_v1_dot_rights__pb2.ChangesRequest.SerializeToString,
+                response_deserializer=sepe_dot_rpc_dot_v1_dot_rights__pb2.ChangesResponse.FromString,
+                _registered_method=True)
 
 
 class RightsServicer:
@@ -65,6 +70,13 @@ class RightsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Changes(self, request, context):
+        """What the centre has to tell a machine: questions for its rights, holds, recalls. Waits a while for news.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RightsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +89,11 @@ def add_RightsServicer_to_server(servicer, server):
                     servicer.Return,
                     request_deserializer=sepe_dot_rpc_dot_v1_dot_rights__pb2.ReturnRequest.FromString,
                     response_serializer=sepe_dot_rpc_dot_v1_dot_rights__pb2.ReturnResponse.SerializeToString,
+            ),
+            'Changes': grpc.unary_unary_rpc_method_handler(
+                    servicer.Changes,
+                    request_deserializer=sepe_dot_rpc_dot_v1_dot_rights__pb2.ChangesRequest.FromString,
+                    response_serializer=sepe_dot_rpc_dot_v1_dot_rights__pb2.ChangesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +151,33 @@ class Rights:
             '/sepe.rpc.v1.Rights/Return',
             sepe_dot_rpc_dot_v1_dot_rights__pb2.ReturnRequest.SerializeToString,
             sepe_dot_rpc_dot_v1_dot_rights__pb2.ReturnResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Changes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sepe.rpc.v1.Rights/Changes',
+            sepe_dot_rpc_dot_v1_dot_rights__pb2.ChangesRequest.SerializeToString,
+            sepe_dot_rpc_dot_v1_dot_rights__pb2.ChangesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class RightsStub:
     """Asks for the right. Asking again by the holder gives the same answer."""
     Return: _grpc.UnaryUnaryMultiCallable[_rights_pb2.ReturnRequest, _rights_pb2.ReturnResponse]
     """Gives it back, unprinted."""
+    Changes: _grpc.UnaryUnaryMultiCallable[_rights_pb2.ChangesRequest, _rights_pb2.ChangesResponse]
+    """What the centre has to tell a machine: questions for its rights, holds, recalls. Waits a while for news."""
 
 @_typing.type_check_only
 class RightsAsyncStub(RightsStub):
@@ -47,6 +49,8 @@ class RightsAsyncStub(RightsStub):
     """Asks for the right. Asking again by the holder gives the same answer."""
     Return: _aio.UnaryUnaryMultiCallable[_rights_pb2.ReturnRequest, _rights_pb2.ReturnResponse]  # type: ignore[assignment]
     """Gives it back, unprinted."""
+    Changes: _aio.UnaryUnaryMultiCallable[_rights_pb2.ChangesRequest, _rights_pb2.ChangesResponse]  # type: ignore[assignment]
+    """What the centre has to tell a machine: questions for its rights, holds, recalls. Waits a while for news."""
 
 class RightsServicer(metaclass=_abc_1.ABCMeta):
     """The licence to print one issue of one document has one holder at a time."""
@@ -66,5 +70,13 @@ class RightsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rights_pb2.ReturnResponse, _abc.Awaitable[_rights_pb2.ReturnResponse]]:
         """Gives it back, unprinted."""
+
+    @_abc_1.abstractmethod
+    def Changes(
+        self,
+        request: _rights_pb2.ChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rights_pb2.ChangesResponse, _abc.Awaitable[_rights_pb2.ChangesResponse]]:
+        """What the centre has to tell a machine: questions for its rights, holds, recalls. Waits a while for news."""
 
 def add_RightsServicer_to_server(servicer: RightsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -40,6 +40,10 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     """An officer settled a case. Written by the hub."""
     KIND_RIGHT_MOVED: _Kind.ValueType  # 7
     """The licence to print one issue changed hands. Written by the hub."""
+    KIND_CARD_WITHDRAWN: _Kind.ValueType  # 8
+    """A card was taken back from its owner, or collected, and later destroyed."""
+    KIND_ROLL_MOVED: _Kind.ValueType  # 9
+    """The rights of a whole kecamatan's roll changed hands. Written by the hub."""
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
     """The kinds of event. A frame carries the number in its kinds column, so a reader that does not know
@@ -61,6 +65,10 @@ KIND_CASE_DECIDED: Kind.ValueType  # 6
 """An officer settled a case. Written by the hub."""
 KIND_RIGHT_MOVED: Kind.ValueType  # 7
 """The licence to print one issue changed hands. Written by the hub."""
+KIND_CARD_WITHDRAWN: Kind.ValueType  # 8
+"""A card was taken back from its owner, or collected, and later destroyed."""
+KIND_ROLL_MOVED: Kind.ValueType  # 9
+"""The rights of a whole kecamatan's roll changed hands. Written by the hub."""
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 class _CardState:
@@ -474,11 +482,14 @@ class RightMoved(_message.Message):
     HOLDER_FIELD_NUMBER: _builtins.int
     FENCE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    OFFICER_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     issue: _builtins.int
     holder: _builtins.str
     fence: _builtins.int
     reason: _builtins.str
+    officer: _builtins.str
+    """Who decided, where a person did."""
     def __init__(
         self,
         *,
@@ -487,11 +498,90 @@ class RightMoved(_message.Message):
         holder: _builtins.str = ...,
         fence: _builtins.int = ...,
         reason: _builtins.str = ...,
+        officer: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "holder", b"holder", "issue", b"issue", "product", b"product", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "holder", b"holder", "issue", b"issue", "officer", b"officer", "product", b"product", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RightMoved: _TypeAlias = RightMoved  # noqa: Y015
+
+@_typing.final
+class RollMoved(_message.Message):
+    """Every right of NIK that begin with the code and that never moved by itself is the holder's, at this fence."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KECAMATAN_CODE_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OFFICER_FIELD_NUMBER: _builtins.int
+    kecamatan_code: _builtins.str
+    holder: _builtins.str
+    fence: _builtins.int
+    reason: _builtins.str
+    officer: _builtins.str
+    def __init__(
+        self,
+        *,
+        kecamatan_code: _builtins.str = ...,
+        holder: _builtins.str = ...,
+        fence: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        officer: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "holder", b"holder", "kecamatan_code", b"kecamatan_code", "officer", b"officer", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollMoved: _TypeAlias = RollMoved  # noqa: Y015
+
+@_typing.final
+class CardWithdrawn(_message.Message):
+    """The card with this serial is no longer in anybody's hands: it is void from here on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    SERIAL_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    ISSUE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DESTROYED_FIELD_NUMBER: _builtins.int
+    MINUTES_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    product: _builtins.str
+    serial: _builtins.str
+    attempt: _builtins.str
+    """Where known: which attempt made it. Cards that were made before Sepe have none."""
+    issue: _builtins.int
+    reason: _builtins.str
+    """recall, damaged, data-change, move-in, death, found."""
+    destroyed: _builtins.bool
+    """Destroyed, with the number of the minutes."""
+    minutes: _builtins.str
+    operator: _builtins.str
+    def __init__(
+        self,
+        *,
+        product: _builtins.str = ...,
+        serial: _builtins.str = ...,
+        attempt: _builtins.str = ...,
+        issue: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        destroyed: _builtins.bool = ...,
+        minutes: _builtins.str = ...,
+        operator: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "destroyed", b"destroyed", "issue", b"issue", "minutes", b"minutes", "operator", b"operator", "product", b"product", "reason", b"reason", "serial", b"serial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CardWithdrawn: _TypeAlias = CardWithdrawn  # noqa: Y015
