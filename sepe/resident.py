@@ -69,6 +69,18 @@ class CardStep(NamedTuple):
     override: bool
 
 
+class Withdrawal(NamedTuple):
+    """One word that a card is out of its owner's hands. ``attempt`` is ``""`` where nobody knows who made it."""
+
+    version: Version
+    product: str
+    serial: str
+    attempt: str
+    reason: str
+    is_destroyed: bool
+    minutes: str
+
+
 class Decision(NamedTuple):
     """An officer's word on a case, with the claims that he saw."""
 
@@ -89,6 +101,7 @@ class Resident:
     life: frozenset[LifeChange] = frozenset()
     steps: frozenset[CardStep] = frozenset()
     decisions: frozenset[Decision] = frozenset()
+    withdrawals: frozenset[Withdrawal] = frozenset()
 
     def join(self, other: Resident) -> Resident:
         """The least record that holds both."""
@@ -102,6 +115,7 @@ class Resident:
             self.life | other.life,
             self.steps | other.steps,
             self.decisions | other.decisions,
+            self.withdrawals | other.withdrawals,
         )
 
 
@@ -152,6 +166,11 @@ def lift(event: Event) -> Resident:
             seen = frozenset(_ref(ref) for ref in body.seen)
             decision = Decision(version, body.case_kind, _ref(body.keep), seen, body.reason, body.officer)
             return Resident(decisions=frozenset({decision}))
+        case event_pb2.CardWithdrawn():
+            withdrawal = Withdrawal(
+                version, body.product, body.serial, body.attempt, body.reason, body.destroyed, body.minutes
+            )
+            return Resident(withdrawals=frozenset({withdrawal}))
         case _:
             return NOBODY
 
@@ -192,7 +211,8 @@ def life_of(resident: Resident) -> int:
 def _lift_recorded(version: Version, body: event_pb2.Recorded) -> Resident:
     claim = Claim(version, body.name, body.birth_date, body.sex, body.product, body.reason)
     given = {name: value for name in RESIDENT_FIELDS if (value := getattr(body, name))}
-    given.update(body.extra)
+    if body.extra:
+        given.update(body.extra)
     fields = {name: Register.write(version, value) for name, value in given.items()}
     return Resident(frozenset({claim}), fields)
 

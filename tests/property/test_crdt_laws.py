@@ -6,6 +6,7 @@ Ranges are tiny so that equal stamps, equal nodes and equal NIK really happen.
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sepe.card import OUT, issues_of, next_issue, to_collect
 from sepe.crdt import NodeCounter, Register, Version
 from sepe.events import Event, Kind
 from sepe.ids import EventId
@@ -40,10 +41,12 @@ def body(kind: Kind, pick: int) -> bytes:
             message = event_pb2.Corrected(fields={"address": f"JL. BARU {pick}"})
         case Kind.LIFE_CHANGED:
             message = event_pb2.LifeChanged(state=[10, 20, 30][pick % 3], court_order=pick % 4 == 0)
+        case Kind.CARD_WITHDRAWN:
+            message = event_pb2.CardWithdrawn(product="ktp-el", serial=f"S{pick % 7}", reason="recall")
         case _:
             message = event_pb2.CardMoved(
                 product="ktp-el", issue=1 + pick % 2, attempt=f"a{pick % 3}", state=[20, 30, 50, 60, 70][pick % 5],
-                serial=f"S{pick}", fence=pick % 2,
+                serial=f"S{pick % 7}", fence=pick % 2, override=pick % 3 == 0,
             )  # fmt: skip
     return message.SerializeToString(deterministic=True)
 
@@ -51,9 +54,9 @@ def body(kind: Kind, pick: int) -> bytes:
 @st.composite
 def events(draw: st.DrawFn) -> Event:
     version = draw(versions)
-    kinds = [Kind.RECORDED, Kind.CORRECTED, Kind.LIFE_CHANGED, Kind.CARD_MOVED]
+    kinds = [Kind.RECORDED, Kind.CORRECTED, Kind.LIFE_CHANGED, Kind.CARD_MOVED, Kind.CARD_WITHDRAWN]
     pick = NODES.index(version.node) * 7 + version.seq * 3
-    kind = kinds[pick % 4]
+    kind = kinds[pick % 5]
     # The stamp rises with the seq in each node, so that one name never carries two stamps.
     return Event(version.event_id, version.seq, kind, 5371044101909001, body(kind, pick))
 
@@ -68,6 +71,7 @@ def includes(whole: Resident, part: Resident) -> bool:
         and whole.life >= part.life
         and whole.steps >= part.steps
         and whole.decisions >= part.decisions
+        and whole.withdrawals >= part.withdrawals
         and all(whole.fields[name].writes >= register.writes for name, register in part.fields.items())
     )
 
@@ -129,3 +133,31 @@ def test_a_history_folds_to_one_record_however_it_arrives(history: list[Event], 
 def test_one_event_is_its_own_record(event: Event) -> None:
     assert fold([event]) == lift(event)
     assert EventId.parse(str(event.id)) == event.id
+
+
+card_histories = st.lists(
+    events().filter(lambda one: one.kind in (Kind.CARD_MOVED, Kind.CARD_WITHDRAWN)), max_size=8
+)
+
+
+@given(card_histories)
+def test_every_issue_with_a_card_out_has_one_valid_card_and_the_rightful_one_goes_first(
+    history: list[Event],
+) -> None:
+    record = fold(history)
+    found = issues_of(record)
+    for issue in found:
+        out = [one for one in issue.attempts if one.state in OUT]
+        assert (issue.valid is None) == (not out)
+        if issue.valid is None:
+            continue
+        assert sorted(out, key=lambda one: one.attempt) == sorted(
+            (issue.valid, *issue.recalled), key=lambda one: one.attempt
+        )
+        for other in issue.recalled:
+            assert (issue.valid.override, -issue.valid.fence) <= (other.override, -other.fence)
+        assert issue.issue < next_issue(found, issue.product)
+    collected = {(issue.product, issue.issue, one.attempt) for issue, one, _ in to_collect(record)}
+    kept = [issue for issue in found if issue.valid is not None and not issue.ended]
+    assert len({issue.product for issue in kept}) == len(kept), "of each product one card is good"
+    assert not {(one.product, one.issue, one.valid.attempt) for one in kept if one.valid} & collected

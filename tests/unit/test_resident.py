@@ -1,6 +1,17 @@
 """What people read of a record: identity, fields, life, cards and cases."""
 
-from sepe.card import HANDED_OVER, PRINTED, SENT, SPOILED, issues_of
+from sepe.card import (
+    DEATH,
+    HANDED_OVER,
+    PRINTED,
+    REISSUED,
+    SENT,
+    SPOILED,
+    VOID,
+    issues_of,
+    next_issue,
+    to_collect,
+)
 from sepe.case import DOUBLE_PRINT, NIK_CONFLICT, cases_of, is_on_hold
 from sepe.events import Event, Kind
 from sepe.ids import EventId
@@ -23,10 +34,11 @@ def recorded(node: str, seq: int, stamp: int, name: str = "MARIA TAEK", **fields
 
 
 def card(
-    node: str, seq: int, stamp: int, state: int, attempt: str, *, serial: str = "S1", fence: int = 0
-) -> Event:
+    node: str, seq: int, stamp: int, state: int, attempt: str, *, serial: str = "S1", fence: int = 0, issue: int = 1,
+    override: bool = False,
+) -> Event:  # fmt: skip
     body = event_pb2.CardMoved(
-        product="ktp-el", issue=1, attempt=attempt, state=state, serial=serial, fence=fence
+        product="ktp-el", issue=issue, attempt=attempt, state=state, serial=serial, fence=fence, override=override
     )  # fmt: skip
     return event(node, seq, stamp, Kind.CARD_MOVED, body)
 
@@ -105,6 +117,34 @@ def test_of_two_cards_for_one_issue_the_highest_fence_is_valid_and_the_other_rec
     assert [case.kind for case in cases_of(record)] == [DOUBLE_PRINT]
     collected = record.join(fold([card(OEBOBO, 2, 10, SPOILED, "a")]))
     assert cases_of(collected) == (), "the case closes when the recalled card came back"
+
+
+def test_a_rightful_card_goes_before_a_forced_one_and_a_tie_to_the_first_that_came_out() -> None:
+    home = [card(OEBOBO, 1, 1, SENT, "a", serial="S1"), card(OEBOBO, 2, 8, PRINTED, "a", serial="S1")]
+    forced = [card(KOTA_RAJA, 1, 9, PRINTED, "b", serial="S2", override=True)]
+    (issue,) = issues_of(fold(home + forced))
+    assert issue.valid.serial == "S1", "printed before, at the same fence 0"
+    assert [(one.serial, one.override) for one in issue.recalled] == [("S2", True)]
+    earlier = [card(KOTA_RAJA, 1, 5, PRINTED, "b", serial="S2", override=True)]
+    assert issues_of(fold(home + earlier))[0].valid.serial == "S1", "later, and still the rightful one"
+    twice = [card(OEBOBO, 1, 5, PRINTED, "a", override=True), card(KOTA_RAJA, 1, 4, PRINTED, "b", override=True)]
+    assert issues_of(fold(twice))[0].valid.attempt == "b", "of two forced ones the first"
+
+
+def test_a_card_ends_with_its_owner_and_with_the_next_issue_and_is_then_to_be_collected() -> None:
+    first = [card(OEBOBO, 1, 1, HANDED_OVER, "a", serial="S1")]
+    second = [card(KOTA_RAJA, 1, 5, PRINTED, "b", serial="S2", fence=1, issue=2)]
+    record = fold(first + second)
+    assert [(issue.issue, issue.ended) for issue in issues_of(record)] == [(1, REISSUED), (2, "")]
+    assert [(one.serial, why) for _, one, why in to_collect(record)] == [("S1", REISSUED)]
+    assert cases_of(record) == ()
+    died = record.join(fold([life(OEBOBO, 9, 9, event_pb2.LIFE_STATE_DEAD)]))
+    assert [(one.serial, why) for _, one, why in to_collect(died)] == [("S1", DEATH), ("S2", DEATH)]
+    body = event_pb2.CardWithdrawn(product="ktp-el", serial="S1", reason="move-in")
+    taken = record.join(fold([event(KOTA_RAJA, 2, 6, Kind.CARD_WITHDRAWN, body)]))
+    assert to_collect(taken) == ()
+    assert issues_of(taken)[0].attempts[0].state == VOID
+    assert next_issue(issues_of(taken), "ktp-el") == 3, "an issue that was out is never made again"
 
 
 def test_a_late_report_never_takes_a_card_back() -> None:
