@@ -201,7 +201,20 @@ CREATE TABLE printer_day (
 ) STRICT, WITHOUT ROWID;
 """
 
-STEPS = [VERSION_1, ATTACHMENTS, DAMAGE, STOCK, PRINTERS]
+CONFIRMED = """
+-- How far the hub had confirmed an epoch at the end of each hour in which it did: node/storage/prune.py.
+CREATE TABLE confirmed (
+    epoch INTEGER NOT NULL,
+    hour INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (epoch, hour)
+) STRICT, WITHOUT ROWID;
+INSERT INTO confirmed SELECT number, durable_ms / 3600000, durable_seq, durable_ms FROM epoch
+    WHERE durable_seq > 0;
+"""
+
+STEPS = [VERSION_1, ATTACHMENTS, DAMAGE, STOCK, PRINTERS, CONFIRMED]
 
 # What makes a query use the index job_open: the planner must find the index's own words in it.
 JOB_IS_OPEN = "state NOT IN ('printed', 'handed_over', 'spoiled', 'void')"

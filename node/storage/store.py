@@ -144,7 +144,7 @@ class NodeStore:
             return self.position()
 
     def prune(self, now_ms: int, keep_ms: int = prune.KEEP_MS, keep_bytes: int = prune.KEEP_BYTES) -> int:
-        """Forget rows that the hub holds and that are older than ``keep_ms``, or older rows of a large file.
+        """Forget rows that the hub confirmed more than ``keep_ms`` ago, or the oldest it holds of a large file.
 
         Only rows at or under the watermark go, and never the last one. Returns how many went; the hub may ask
         for younger ones again after a restore from its backup. Age is by the earlier of our clock and the hub's as
@@ -238,6 +238,7 @@ class NodeStore:
                 self.connection.execute(
                     "UPDATE epoch SET durable_seq = ?, durable_ms = ? WHERE number = ?", (seq, now_ms, tail.number)
                 )
+                prune.note_confirmed(self.connection, tail.number, seq, max(now_ms, self.clock().hub_ms))
 
     def see_hub_clock(self, hub_ms: int, now_ms: int | None = None) -> None:
         """Remember the hub's clock, so that our later stamps lie above it. It only rises.

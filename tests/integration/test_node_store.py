@@ -105,6 +105,25 @@ def test_a_clock_ten_years_ahead_does_not_make_young_rows_old(store: NodeStore) 
     assert store.prune(NOW_MS + 3650 * DAY_MS) == 6
 
 
+def test_what_was_confirmed_late_is_kept_as_long_as_the_rest(store: NodeStore) -> None:
+    store.append(drafts(10), NOW_MS)
+    weeks_later = NOW_MS + 35 * DAY_MS
+    store.store_durable(4, weeks_later)
+    store.store_durable(8, weeks_later + DAY_MS)
+    assert store.prune(weeks_later + 29 * DAY_MS) == 0
+    assert store.prune(weeks_later + 30 * DAY_MS) == 4
+    assert store.prune(weeks_later + 31 * DAY_MS) == 4
+
+
+def test_what_the_hub_took_back_counts_from_when_it_is_confirmed_again(store: NodeStore) -> None:
+    store.append(drafts(10), NOW_MS)
+    store.store_durable(9, NOW_MS)
+    store.store_durable(3, NOW_MS + 20 * DAY_MS, went_back=True)
+    store.store_durable(9, NOW_MS + 21 * DAY_MS)
+    assert store.prune(NOW_MS + 31 * DAY_MS) == 0
+    assert store.prune(NOW_MS + 51 * DAY_MS) == 9
+
+
 def test_the_last_row_is_never_pruned_for_the_next_one_continues_it(store: NodeStore) -> None:
     store.append(drafts(5), NOW_MS)
     store.store_durable(5, NOW_MS)
