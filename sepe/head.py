@@ -99,10 +99,9 @@ def add_frame(
     pack = REF.pack
     recorded, card_moved, decided = int(Kind.RECORDED), int(Kind.CARD_MOVED), int(Kind.CASE_DECIDED)
     parse_recorded = event_pb2.Recorded.FromString
-    for index in range(start, len(columns)):
-        kind, nik, body, stamp = (
-            columns.kinds[index], columns.niks[index], columns.bodies[index], columns.stamps[index],
-        )  # fmt: skip
+    niks, stamps, kinds, bodies = columns.niks, columns.stamps, columns.kinds, columns.bodies
+    for index in range(start, len(niks)):
+        kind, nik, body = kinds[index], niks[index], bodies[index]
         identity = -1
         prints = decisions = 0
         try:
@@ -132,11 +131,13 @@ def add_frame(
         head.events += 1
         if identity >= 0:
             head.claims += 1
-            head.identity_min = min(head.identity_min, identity)
-            head.identity_max = max(head.identity_max, identity)
+            if identity < head.identity_min:
+                head.identity_min = identity
+            if identity > head.identity_max:
+                head.identity_max = identity
         head.prints += prints
         head.decisions += decisions
-        head.checksum = (head.checksum + event_hash(chains[index], stamp, cap)) & HASH_MASK
+        head.checksum = (head.checksum + event_hash(chains[index], stamps[index], cap)) & HASH_MASK
         head.refs += pack(base | index)
     return parked
 
