@@ -131,10 +131,8 @@ def add_frame(
         head.events += 1
         if identity >= 0:
             head.claims += 1
-            if identity < head.identity_min:
-                head.identity_min = identity
-            if identity > head.identity_max:
-                head.identity_max = identity
+            head.identity_min = min(head.identity_min, identity)
+            head.identity_max = max(head.identity_max, identity)
         head.prints += prints
         head.decisions += decisions
         head.checksum = (head.checksum + event_hash(chains[index], stamps[index], cap)) & HASH_MASK

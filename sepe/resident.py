@@ -212,6 +212,7 @@ def _lift_recorded(version: Version, body: event_pb2.Recorded) -> Resident:
     claim = Claim(version, body.name, body.birth_date, body.sex, body.product, body.reason)
     given = {name: value for name in RESIDENT_FIELDS if (value := getattr(body, name))}
     if body.extra:
+        if body.extra:
         given.update(body.extra)
     fields = {name: Register.write(version, value) for name, value in given.items()}
     return Resident(frozenset({claim}), fields)
