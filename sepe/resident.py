@@ -105,17 +105,20 @@ class Resident:
 
     def join(self, other: Resident) -> Resident:
         """The least record that holds both."""
-        fields = dict(self.fields)
-        for name, register in other.fields.items():
-            mine = fields.get(name)
-            fields[name] = register if mine is None else mine.join(register)
+        # Most records have most of their sets empty, and a union with an empty set copies the other.
+        fields = self.fields
+        if other.fields:
+            fields = dict(fields)
+            for name, register in other.fields.items():
+                mine = fields.get(name)
+                fields[name] = register if mine is None else mine.join(register)
         return Resident(
-            self.claims | other.claims,
+            self.claims | other.claims if other.claims else self.claims,
             fields,
-            self.life | other.life,
-            self.steps | other.steps,
-            self.decisions | other.decisions,
-            self.withdrawals | other.withdrawals,
+            self.life | other.life if other.life else self.life,
+            self.steps | other.steps if other.steps else self.steps,
+            self.decisions | other.decisions if other.decisions else self.decisions,
+            self.withdrawals | other.withdrawals if other.withdrawals else self.withdrawals,
         )
 
 
@@ -212,7 +215,6 @@ def _lift_recorded(version: Version, body: event_pb2.Recorded) -> Resident:
     claim = Claim(version, body.name, body.birth_date, body.sex, body.product, body.reason)
     given = {name: value for name in RESIDENT_FIELDS if (value := getattr(body, name))}
     if body.extra:
-        if body.extra:
         given.update(body.extra)
     fields = {name: Register.write(version, value) for name, value in given.items()}
     return Resident(frozenset({claim}), fields)
