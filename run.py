@@ -107,8 +107,18 @@ def bring_system_parts() -> None:
     call("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing, env=env)
 
 
+def environment() -> dict[str, str]:
+    """Ours, with compiled modules kept beside the packages: starting a program takes half as long then.
+
+    Some containers tell Python to keep none (PYTHONDONTWRITEBYTECODE), so that each of the hundreds of processes
+    that a test run starts would compile everything anew.
+    """
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(VENV / "pycache")}
+
+
 def hand_over(*command: str | Path) -> int:
-    return subprocess.run([str(part) for part in command], cwd=ROOT, check=False).returncode
+    return subprocess.run([str(part) for part in command], cwd=ROOT, check=False, env=environment()).returncode
 
 
 def test(arguments: list[str]) -> int:
@@ -137,8 +147,8 @@ def sepe(arguments: list[str]) -> int:
     """Run the program in the caller's folder, so that the paths he types mean what he means."""
     command = [str(PYTHON), "-m", "surge.program", *arguments]
     if os.name == "nt":
-        return subprocess.run(command, check=False).returncode
-    os.execv(command[0], command)
+        return subprocess.run(command, check=False, env=environment()).returncode
+    os.execve(command[0], command, environment())
 
 
 def main(arguments: list[str]) -> int:
