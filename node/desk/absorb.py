@@ -14,11 +14,10 @@ from google.protobuf.message import Message
 
 from node.desk.day import day_of
 from node.desk.plan import Known
-from node.printing.job import BLANK_PRODUCTS
 from node.printing.ledger import JOB_NAME_BYTES, Ledger
 from node.printing.rights import HOME_FENCE, is_home
 from node.printing.spool import Fact, JobState
-from node.stock import GONE, serials_between
+from node.stock.shelf import BlankState, Shelf
 from node.storage.store import NodeStore
 from sepe import hlc
 from sepe.card import HANDED_OVER, IN_DOUBT, PRINTED, SPOILED, VOID
@@ -26,6 +25,8 @@ from sepe.codec import Columns
 from sepe.errors import InvalidInputError, PeerProtocolError
 from sepe.events import body_of
 from sepe.identity import identity_key
+from sepe.serials import serials_between
+from sepe.stock import BLANK_PRODUCTS, Movement
 from sepe.wire.v1 import event_pb2
 
 # A job that was sent becomes *reserved*: the press asks the printer, or it is in doubt.
@@ -39,7 +40,16 @@ _STATES = {
 ASK = "hilang saat pemulihan; periksa apakah sudah dicetak"
 # A recording's wish whose attempt was not seen yet; epoch 0 is no epoch of this database.
 _LOST_WISH = "state = 'held' AND epoch = 0 AND announced = 0"
-_BLANK_STATES = {PRINTED: "printed", HANDED_OVER: "printed", SPOILED: "spoiled", VOID: "at_hand"}
+_BLANK_STATES = {PRINTED: BlankState.PRINTED, HANDED_OVER: BlankState.PRINTED, SPOILED: BlankState.SPOILED}
+_MOVED = {
+    Movement.RECEIVED: BlankState.AT_HAND,
+    Movement.MOVED_IN: BlankState.AT_HAND,
+    Movement.FOUND: BlankState.AT_HAND,
+    Movement.MOVED_OUT: BlankState.MOVED_OUT,
+    Movement.LOST: BlankState.LOST,
+    Movement.SPOILED: BlankState.SPOILED,
+    Movement.DESTROYED: BlankState.DESTROYED,
+}
 
 
 def absorb(store: NodeStore, epoch: bytes, first_seq: int, columns: Columns) -> int:
@@ -61,7 +71,7 @@ def absorb(store: NodeStore, epoch: bytes, first_seq: int, columns: Columns) -> 
                 case event_pb2.CardMoved():
                     _absorb_card(store, nik, hlc.wall_ms_of(stamp), body)
                 case event_pb2.StockMoved():
-                    _absorb_stock(store, body)
+                    _absorb_stock(store, hlc.wall_ms_of(stamp), body)
         store.put(key, str(max(after_seq, first_seq + len(columns) - 1)))
     return count
 
@@ -139,28 +149,36 @@ def _absorb_card(store: NodeStore, nik: int, at_ms: int, step: event_pb2.CardMov
          step.reason if step.override else "", step.operator, at_ms, job[0]),
     )  # fmt: skip
     if step.serial and step.product in BLANK_PRODUCTS:
-        blank = _BLANK_STATES.get(step.state, "reserved")
-        execute(
-            "INSERT OR REPLACE INTO blank (product, serial, state, job) VALUES (?, ?, ?, ?)",
-            (step.product, step.serial, blank, None if blank == "at_hand" else job[0]),
-        )
+        _absorb_blank(Shelf(store), step, job[0], at_ms)
 
 
-def _absorb_stock(store: NodeStore, body: event_pb2.StockMoved) -> None:
+def _absorb_blank(shelf: Shelf, step: event_pb2.CardMoved, job: int, at_ms: int) -> None:
+    state = _BLANK_STATES.get(step.state, BlankState.RESERVED)
+    known = shelf.state_of(step.product, step.serial)
+    if step.state == VOID:
+        # A blank went back when its attempt was given up; a card that was out and declared void keeps its own.
+        if known is BlankState.PRINTED:
+            return
+        state = BlankState.AT_HAND
+    keeper = None if state is BlankState.AT_HAND else job
+    shelf.put(step.product, step.serial, state, now_ms=at_ms, job=keeper)
+
+
+def _absorb_stock(store: NodeStore, at_ms: int, body: event_pb2.StockMoved) -> None:
+    state = _MOVED.get(Movement(body.movement)) if body.movement in set(Movement) else None
+    if state is None:
+        return
     try:
         serials = serials_between(body.first_serial, body.last_serial or body.first_serial)
     except InvalidInputError:
         return
-    if body.movement in GONE:
-        store.connection.executemany(
-            "INSERT OR REPLACE INTO blank (product, serial, state) VALUES (?, ?, ?)",
-            [(body.product, serial, GONE[body.movement]) for serial in serials],
-        )
-    elif body.movement in ("received", "moved_in"):
-        store.connection.executemany(
-            "INSERT INTO blank (product, serial, state) VALUES (?, ?, 'at_hand') ON CONFLICT DO NOTHING",
-            [(body.product, serial) for serial in serials],
-        )
+    shelf = Shelf(store)
+    if body.movement in (Movement.RECEIVED, Movement.MOVED_IN):
+        news = [one for one in serials if shelf.state_of(body.product, one) in (None, BlankState.MOVED_OUT)]
+        shelf.take_in(body.product, news, body.movement, at_ms)
+        return
+    for serial in serials:
+        shelf.put(body.product, serial, state, now_ms=at_ms, reason=body.reason)
 
 
 def _has_issue(store: NodeStore, nik: int, product: str, issue: int) -> bool:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from node.printing.spool import JobState
-from sepe.products import PRODUCTS
+from sepe.stock import BLANK_PRODUCTS
 
-BLANK_PRODUCTS = tuple(product.code for product in PRODUCTS.values() if product.needs_blank)
 # The columns of the ledger's table in the order of `Job`'s fields.
 COLUMNS = (
     "id, name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, due_day, wanted, announced, "

@@ -12,17 +12,22 @@ from collections.abc import Sequence
 from node.desk.day import day_of
 from node.printing import spool
 from node.printing.condition import Conditions
-from node.printing.job import BLANK_PRODUCTS, COLUMNS, Job, NewJob
+from node.printing.job import COLUMNS, Job, NewJob
 from node.printing.rights import HOME_FENCE, is_home
 from node.printing.spool import Blank, Fact, JobState
+from node.stock.shelf import BlankState, Shelf
 from node.storage.schema import JOB_IS_OPEN
 from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError
 from sepe.events import Draft, Kind, draft
+from sepe.stock import BLANK_PRODUCTS
 from sepe.wire.v1 import event_pb2
 
 JOB_NAME_BYTES = 12
-_BLANK_STATE = {Blank.BACK: "at_hand", Blank.PRINTED: "printed", Blank.SPOILED: "spoiled"}
+PRINT_FAILURE = "print-failure"
+_BLANK_STATE = {
+    Blank.BACK: BlankState.AT_HAND, Blank.PRINTED: BlankState.PRINTED, Blank.SPOILED: BlankState.SPOILED,
+}  # fmt: skip
 
 
 class Ledger:
@@ -30,6 +35,7 @@ class Ledger:
 
     def __init__(self, store: NodeStore) -> None:
         self._store = store
+        self._shelf = Shelf(store)
 
     # What the desk does
 
@@ -106,8 +112,14 @@ class Ledger:
 
     # Changes of state
 
-    def settle(self, job_id: int, fact: Fact, *, now_ms: int, reason: str = "", operator: str = "") -> Job:
+    def settle(
+        self, job_id: int, fact: Fact, *, now_ms: int, reason: str = "", operator: str = "",
+        spoiled_by: str = PRINT_FAILURE,
+    ) -> Job:  # fmt: skip
         """Apply one fact: state, blank and the centre's event in one transaction. Returns the job after it.
+
+        Args:
+            spoiled_by: a code of `sepe.stock.SPOIL_REASONS`, for a fact that spoils the blank.
 
         Raises:
             InvalidInputError: no such job, or the table does not know this fact in its state.
@@ -118,18 +130,7 @@ class Ledger:
             if step.announce and not (step.announce == job.announced and step.state is JobState.RESERVED):
                 self._store.append([self._card_moved(job, step.announce, reason, operator)], now_ms)
             if job.serial and step.blank is not Blank.KEPT:
-                self._store.connection.execute(
-                    "UPDATE blank SET state = ?, job = ? WHERE product = ? AND serial = ?",
-                    (
-                        _BLANK_STATE[step.blank],
-                        None if step.blank is Blank.BACK else job.id,
-                        job.product,
-                        job.serial,
-                    ),
-                )
-            if job.serial and job.printer and job.state in spool.SENT and step.blank in (Blank.PRINTED, Blank.SPOILED):
-                today = day_of(now_ms, self._store.node).isoformat()
-                Conditions(self._store).count_card(job.printer, today, now_ms)
+                self._book_blank(job, step.blank, spoiled_by, now_ms)
             self._store.connection.execute(
                 "UPDATE job SET state = ?, announced = max(announced, ?), changed_ms = ?, reason = ?, serial = ?, "
                 "operator = CASE WHEN ? = '' THEN operator ELSE ? END WHERE id = ?",
@@ -157,18 +158,12 @@ class Ledger:
             job = self.job(job_id)
             if not job.needs_blank or job.serial:
                 return job
-            row = self._store.connection.execute(
-                "SELECT serial FROM blank WHERE product = ? AND state = 'at_hand' ORDER BY serial LIMIT 1",
-                (job.product,),
-            ).fetchone()
-            if row is None:
+            serial = self._shelf.next_at_hand(job.product)
+            if serial is None:
                 self.settle(job_id, Fact.BLANK_MISSING, now_ms=now_ms, reason="blangko habis")
                 return None
-            self._store.connection.execute(
-                "UPDATE blank SET state = 'reserved', job = ? WHERE product = ? AND serial = ?",
-                (job_id, job.product, row[0]),
-            )
-            self._store.connection.execute("UPDATE job SET serial = ? WHERE id = ?", (row[0], job_id))
+            self._shelf.put(job.product, serial, BlankState.RESERVED, now_ms=now_ms, job=job_id)
+            self._store.connection.execute("UPDATE job SET serial = ? WHERE id = ?", (serial, job_id))
             return self.job(job_id)
 
     def grant(self, job_id: int, fence: int, now_ms: int) -> Job:
@@ -294,6 +289,16 @@ class Ledger:
     def _jobs(self, condition: str, *arguments: object) -> list[Job]:
         rows = self._store.connection.execute(f"SELECT {COLUMNS} FROM job WHERE {condition}", arguments)
         return [Job.of(row) for row in rows.fetchall()]
+
+    def _book_blank(self, job: Job, step: Blank, spoiled_by: str, now_ms: int) -> None:
+        state = _BLANK_STATE[step]
+        self._shelf.put(
+            job.product, job.serial, state, now_ms=now_ms, job=None if step is Blank.BACK else job.id,
+            reason=spoiled_by if step is Blank.SPOILED else "",
+        )  # fmt: skip
+        if job.printer and job.state in spool.SENT and step is not Blank.BACK:
+            today = day_of(now_ms, self._store.node).isoformat()
+            Conditions(self._store).count_card(job.printer, today, now_ms)
 
     def _card_moved(self, job: Job, state: int, reason: str, operator: str) -> Draft:
         body = event_pb2.CardMoved(
