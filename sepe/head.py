@@ -29,6 +29,8 @@ NO_IDENTITY_MAX = -1
 REF = struct.Struct("<Q")
 REF_INDEX_BITS = 10
 _MIX = 0x9E3779B97F4A7C15
+# Plain numbers: asking an enumeration for its member costs as much as parsing a small body.
+_RECORDED, _CARD_MOVED, _CASE_DECIDED = int(Kind.RECORDED), int(Kind.CARD_MOVED), int(Kind.CASE_DECIDED)
 
 
 @dataclass(slots=True)
@@ -97,7 +99,6 @@ def add_frame(
     parked: list[Parked] = []
     base = frame_number << REF_INDEX_BITS
     pack = REF.pack
-    recorded, card_moved, decided = int(Kind.RECORDED), int(Kind.CARD_MOVED), int(Kind.CASE_DECIDED)
     parse_recorded = event_pb2.Recorded.FromString
     niks, stamps, kinds, bodies = columns.niks, columns.stamps, columns.kinds, columns.bodies
     for index in range(start, len(niks)):
@@ -105,13 +106,13 @@ def add_frame(
         identity = -1
         prints = decisions = 0
         try:
-            if kind == recorded:
+            if kind == _RECORDED:
                 claim = parse_recorded(body)
                 identity = identity_hash(claim.name, claim.birth_date, claim.sex)
-            elif kind == card_moved:
+            elif kind == _CARD_MOVED:
                 step = event_pb2.CardMoved.FromString(body)
                 prints = int(step.state == event_pb2.CARD_STATE_PRINTED)
-            elif kind == decided:
+            elif kind == _CASE_DECIDED:
                 event_pb2.CaseDecided.FromString(body)
                 decisions = 1
             elif kind in BODIES:
