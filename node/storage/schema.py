@@ -214,7 +214,32 @@ INSERT INTO confirmed SELECT number, durable_ms / 3600000, durable_seq, durable_
     WHERE durable_seq > 0;
 """
 
-STEPS = [VERSION_1, ATTACHMENTS, DAMAGE, STOCK, PRINTERS, CONFIRMED]
+DISPATCH = """
+-- node/printing/printers.py. name: for people. media: what it prints. mode: on, paused or draining. place: its turn
+-- in lists, 0 when it is not used.
+ALTER TABLE printer ADD COLUMN name TEXT NOT NULL DEFAULT '';
+ALTER TABLE printer ADD COLUMN media TEXT NOT NULL DEFAULT 'card,a4';
+ALTER TABLE printer ADD COLUMN mode TEXT NOT NULL DEFAULT 'on';
+ALTER TABLE printer ADD COLUMN place INTEGER NOT NULL DEFAULT 0;
+-- How long each card took, while more were waiting: node/printing/queue.py.
+CREATE TABLE pace (
+    printer TEXT NOT NULL,
+    done_ms INTEGER NOT NULL,
+    took_ms INTEGER NOT NULL,
+    PRIMARY KEY (printer, done_ms)
+) STRICT, WITHOUT ROWID;
+-- Where a job shall be printed, when and in which batch, if somebody said so. printer: its address, '' for any.
+CREATE TABLE job_place (
+    job INTEGER PRIMARY KEY,
+    printer TEXT NOT NULL DEFAULT '',
+    batch TEXT NOT NULL DEFAULT '',
+    position INTEGER NOT NULL DEFAULT 0,
+    since_ms INTEGER NOT NULL DEFAULT 0,
+    from_ms INTEGER NOT NULL DEFAULT 0
+) STRICT;
+"""
+
+STEPS = [VERSION_1, ATTACHMENTS, DAMAGE, STOCK, PRINTERS, CONFIRMED, DISPATCH]
 
 # What makes a query use the index job_open: the planner must find the index's own words in it.
 JOB_IS_OPEN = "state NOT IN ('printed', 'handed_over', 'spoiled', 'void')"

@@ -23,7 +23,7 @@ class Waiting(NamedTuple):
         since_ms: when it was asked for, or may first be printed.
         media: ``card`` or ``a4``.
         printer: the only printer that may take it, `ANY` when any may.
-        position: within its run; 0 otherwise.
+        position: within its batch; 0 otherwise.
         blank: the product whose blanks it spends, ``""`` on paper.
         has_blank: a blank is reserved for it already.
         ready_ms: from when it can be printed.
@@ -43,7 +43,7 @@ class Waiting(NamedTuple):
 
 
 # One whole number a job, so that 50,000 are put in order in a few hundredths of a second: milliseconds of the
-# request less the head start, then the place in a run, then the number of the job.
+# request less the head start, then the place in a batch, then the number of the job.
 Key = int
 JOB_BITS, POSITION_BITS = 32, 20
 JOB_MASK = (1 << JOB_BITS) - 1

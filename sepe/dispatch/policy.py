@@ -37,7 +37,7 @@ class JobClass(StrEnum):
     DAMAGED = "damaged"
     DATA_CHANGE = "data_change"
     MOVE_IN = "move_in"
-    RUN = "run"
+    BATCH = "batch"
 
 
 REPRINTS = frozenset({JobClass.LOST, JobClass.DAMAGED, JobClass.DATA_CHANGE, JobClass.MOVE_IN})
@@ -56,7 +56,7 @@ HEAD_START_HOURS: dict[JobClass, int] = {
     JobClass.DAMAGED: 2,
     JobClass.DATA_CHANGE: 0,
     JobClass.MOVE_IN: 2,
-    JobClass.RUN: 0,
+    JobClass.BATCH: 0,
 }
 
 

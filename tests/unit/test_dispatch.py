@@ -70,11 +70,11 @@ def test_when_blanks_are_short_a_first_issue_of_today_goes_before_a_reprint_of_y
     )
 
 
-def test_a_run_keeps_the_order_of_its_list() -> None:
+def test_a_batch_keeps_the_order_of_its_list() -> None:
     waiting = [
-        Waiting(9, JobClass.RUN, 0, position=1),
-        Waiting(3, JobClass.RUN, 0, position=2),
-        Waiting(5, JobClass.RUN, 0),
+        Waiting(9, JobClass.BATCH, 0, position=1),
+        Waiting(3, JobClass.BATCH, 0, position=2),
+        Waiting(5, JobClass.BATCH, 0),
     ]
     assert names(ranked(waiting, Policy(), is_short=False)) == [5, 9, 3]
 
