@@ -92,25 +92,48 @@ def register(app: typer.Typer) -> None:
         job: Annotated[int, typer.Argument(metavar="JOB", help="Number from `sepe node prints`.")],
         came_out: Annotated[str, typer.Option("--came-out", help="yes or no: does the card lie in the tray?")],
         blank_spoiled: Annotated[bool, typer.Option(help="The blank is unusable; destroy it.")] = False,
+        reason: Annotated[str, typer.Option(help="Why it is: print-failure, encode-failure, no-chip …")] = "",
         operator: Operator = "",
         as_json: AsJson = False,
     ) -> None:
         """Settle a job in doubt: you looked into the printer's tray.
 
-        no: the card is made again, by a new job. --blank-spoiled counts the blank as spoiled.
+        no: the card is made again, by a new job. --blank-spoiled counts the blank as spoiled, also that of a
+        printed card that proves to be no good; the new card gets another number.
 
         Example: sepe node resolve ./oebobo 17 --came-out yes
         """
-        from node.desk.hand_over import resolve
+        from node.desk.confirm import resolve
+        from node.stock import spoil_reason
 
         if came_out not in ("yes", "no", "ya", "tidak"):
             raise InvalidInputError("say yes or no", field="--came-out", value=came_out)
         with opened(folder) as store:
             settled, successor = resolve(
                 store, job, came_out=came_out in ("yes", "ya"), is_spoiled=blank_spoiled, operator=operator,
-                now_ms=now_ms(),
+                now_ms=now_ms(), spoiled_by=spoil_reason(reason or "print-failure"),
             )  # fmt: skip
         _show([settled] if successor is None else [settled, successor], as_json=as_json, full=True)
+
+    @app.command(name="confirm")
+    def confirm_card(
+        folder: Dir,
+        serial: Annotated[str, typer.Argument(metavar="SERIAL", help="Number of the blank, or the card's code.")],
+        job: Annotated[int | None, typer.Option("--job", help="Whose card it is, if asked.")] = None,
+        operator: Operator = "",
+        as_json: AsJson = False,
+    ) -> None:
+        """Scan a card that came out: that is the proof that it was printed.
+
+        A blank other than the ledger expected becomes the card's; the expected one goes back to stock.
+
+        Example: sepe node confirm ./oebobo A00012007
+        """
+        from node.desk.confirm import confirm
+
+        with opened(folder) as store:
+            found = confirm(store, serial, job_id=job, operator=operator, now_ms=now_ms())
+        _show([found], as_json=as_json, full=True)
 
     @app.command(name="hand-over")
     def hand_over_card(

@@ -18,6 +18,7 @@ from node.printing.ledger import JOB_NAME_BYTES, Ledger
 from node.printing.rights import HOME_FENCE, is_home
 from node.printing.spool import Fact, JobState
 from node.stock.shelf import BlankState, Shelf
+from node.storage.schema import JOB_IS_OPEN
 from node.storage.store import NodeStore
 from sepe import hlc
 from sepe.card import HANDED_OVER, IN_DOUBT, PRINTED, SPOILED, VOID
@@ -38,6 +39,8 @@ _STATES = {
     VOID: JobState.VOID,
 }
 ASK = "hilang saat pemulihan; periksa apakah sudah dicetak"
+# In meta, with the epoch: the seq up to which it was absorbed.
+_ABSORBED = "absorbed "
 # A recording's wish whose attempt was not seen yet; epoch 0 is no epoch of this database.
 _LOST_WISH = "state = 'held' AND epoch = 0 AND announced = 0"
 _BLANK_STATES = {PRINTED: BlankState.PRINTED, HANDED_OVER: BlankState.PRINTED, SPOILED: BlankState.SPOILED}
@@ -57,7 +60,7 @@ def absorb(store: NodeStore, epoch: bytes, first_seq: int, columns: Columns) -> 
 
     One transaction. Runs must come in order of seq; a repeat changes nothing.
     """
-    key = f"absorbed {epoch.hex()}"
+    key = _ABSORBED + epoch.hex()
     with store.transaction():
         after_seq = int(store.get(key) or 0)
         count = 0
@@ -74,6 +77,14 @@ def absorb(store: NodeStore, epoch: bytes, first_seq: int, columns: Columns) -> 
                     _absorb_stock(store, hlc.wall_ms_of(stamp), body)
         store.put(key, str(max(after_seq, first_seq + len(columns) - 1)))
     return count
+
+
+def absorbed(store: NodeStore) -> dict[bytes, int]:
+    """Up to which seq each epoch was absorbed."""
+    rows = store.connection.execute(
+        "SELECT substr(key, ?), value FROM meta WHERE key GLOB ?", (len(_ABSORBED) + 1, f"{_ABSORBED}*")
+    )
+    return {bytes.fromhex(epoch): int(seq) for epoch, seq in rows}
 
 
 def doubt_lost_wishes(store: NodeStore, now_ms: int) -> int:
@@ -132,14 +143,16 @@ def _absorb_card(store: NodeStore, nik: int, at_ms: int, step: event_pb2.CardMov
     state = _STATES.get(step.state, JobState.RESERVED)
     job = execute("SELECT id FROM job WHERE nik = ? AND name = ?", (nik, step.attempt)).fetchone()
     if job is None:
-        # The wish that was put in for its recording is this attempt.
+        # A wish is an attempt once a printer may know it, so one of this issue that none knows yet is this
+        # attempt: put in for its recording just now, or asked for before the backup and sent after it.
         wish = execute(
-            f"SELECT id FROM job WHERE nik = ? AND product = ? AND issue = ? AND {_LOST_WISH}",
+            "SELECT id FROM job WHERE nik = ? AND product = ? AND issue = ? AND announced = 0 "
+            f"AND {JOB_IS_OPEN} ORDER BY id LIMIT 1",
             (nik, step.product, step.issue),
         ).fetchone()
         if wish is not None:
             execute("UPDATE job SET name = ? WHERE id = ?", (step.attempt, wish[0]))
-        made = (step.attempt, nik, step.product, step.issue)
+            _give_back_blank(store, wish[0], at_ms)
         made = (step.attempt, nik, step.product, step.issue)
         job = wish or (_insert_job(store, *made, state=state, at_ms=at_ms, body=None),)
     execute(
@@ -150,6 +163,14 @@ def _absorb_card(store: NodeStore, nik: int, at_ms: int, step: event_pb2.CardMov
     )  # fmt: skip
     if step.serial and step.product in BLANK_PRODUCTS:
         _absorb_blank(Shelf(store), step, job[0], at_ms)
+
+
+def _give_back_blank(store: NodeStore, job: int, at_ms: int) -> None:
+    """A wish may hold a blank already; the attempt that it became was printed on another."""
+    shelf = Shelf(store)
+    held = "SELECT product, serial FROM blank WHERE job = ? AND state = 'reserved'"
+    for product, serial in store.connection.execute(held, (job,)).fetchall():
+        shelf.put(product, serial, BlankState.AT_HAND, now_ms=at_ms)
 
 
 def _absorb_blank(shelf: Shelf, step: event_pb2.CardMoved, job: int, at_ms: int) -> None:

@@ -1,4 +1,4 @@
-"""Giving the card to its owner, and settling what nobody but a person can know."""
+"""Giving the card to its owner."""
 
 from __future__ import annotations
 
@@ -30,32 +30,3 @@ def hand_over(store: NodeStore, nik: int, *, product: str | None, operator: str,
                 hint="Lihat dengan: sepe node prints DIR --nik NIK",
             )
         return [ledger.settle(job.id, Fact.HANDED_OVER, now_ms=now_ms, operator=operator) for job in ready]
-
-
-def resolve(
-    store: NodeStore, job_id: int, *, came_out: bool, is_spoiled: bool, operator: str, now_ms: int
-) -> tuple[Job, Job | None]:
-    """A person looked into the tray: the job as it is now, and its successor when the card must be made again.
-
-    Args:
-        is_spoiled: the blank is unusable: with ``came_out`` a card that is no good, without it a blank that the
-            printer ate. Its number is then counted as spoiled, otherwise it goes back to stock.
-
-    Raises:
-        InvalidInputError: the job is not in doubt; nothing was changed.
-    """
-    ledger = Ledger(store)
-    with store.transaction():
-        job = ledger.job(job_id)
-        if job.state is JobState.SUBMITTED:
-            ledger.settle(job_id, Fact.FORGOTTEN, now_ms=now_ms, operator=operator)
-        fact = Fact.CAME_OUT if came_out else Fact.DID_NOT_COME_OUT
-        job = ledger.settle(
-            job_id,
-            Fact.CAME_OUT_SPOILED if is_spoiled else fact,
-            now_ms=now_ms,
-            reason="dilihat petugas",
-            operator=operator,
-        )
-        needs_another = job.state is not JobState.PRINTED
-        return job, ledger.retry(job_id, now_ms) if needs_another else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from node.link.link import (
     OnAck,
     OnDown,
     Pull,
+    PullAll,
 )
 from node.link.trouble import OnTrouble, diagnose
 from node.link.trust import HubTrust
@@ -147,31 +148,44 @@ class GrpcLink:
 
 
 def pull_from(target: str, trust: HubTrust | None = None) -> Pull:
-    """How to fetch a node's own frames from the hub at ``target``."""
-    known = trust or HubTrust()
+    """How to fetch a node's own frames of one epoch from the hub at ``target``."""
 
-    async def pull(hello: sync_pb2.SignedHello, epoch: bytes, after_seq: int) -> AsyncGenerator[bytes, None]:
-        channel = known.channel(target)
-        stub: SyncAsyncStub = SyncStub(channel)
-        try:
-            call = stub.Pull(rpc.PullRequest(hello=hello, epoch=epoch, after_seq=after_seq))
-            while True:
-                async with asyncio.timeout(PULL_PAUSE_S):
-                    response = await call.read()
-                if not isinstance(response, rpc.PullResponse):  # aio.EOF
-                    break
-                yield response.frame
-            await call.code()
-        except TimeoutError as exc:
-            raise LinkDownError(f"grpc: no frame within {PULL_PAUSE_S:g} s") from exc
-        except aio.AioRpcError as exc:
-            if exc.code() in _HUB_SAYS_NO:
-                raise PeerProtocolError("pull_refused", exc.code().name) from exc
-            raise LinkDownError(_said(exc)) from exc
-        finally:
-            await channel.close()
+    def pull(hello: sync_pb2.SignedHello, epoch: bytes, after_seq: int) -> AsyncGenerator[bytes, None]:
+        return _pulled(target, trust, rpc.PullRequest(hello=hello, epoch=epoch, after_seq=after_seq))
 
     return pull
+
+
+def pull_all_from(target: str, trust: HubTrust | None = None) -> PullAll:
+    """How to fetch a node's own frames of every epoch but for what it holds."""
+
+    def pull(hello: sync_pb2.SignedHello, held: Mapping[bytes, int]) -> AsyncGenerator[bytes, None]:
+        known = [rpc.HeldHistory(epoch=epoch, seq=seq) for epoch, seq in held.items()]
+        return _pulled(target, trust, rpc.PullRequest(hello=hello, held=known))
+
+    return pull
+
+
+async def _pulled(target: str, trust: HubTrust | None, request: rpc.PullRequest) -> AsyncGenerator[bytes, None]:
+    channel = (trust or HubTrust()).channel(target)
+    stub: SyncAsyncStub = SyncStub(channel)
+    try:
+        call = stub.Pull(request)
+        while True:
+            async with asyncio.timeout(PULL_PAUSE_S):
+                response = await call.read()
+            if not isinstance(response, rpc.PullResponse):  # aio.EOF
+                break
+            yield response.frame
+        await call.code()
+    except TimeoutError as exc:
+        raise LinkDownError(f"grpc: no frame within {PULL_PAUSE_S:g} s") from exc
+    except aio.AioRpcError as exc:
+        if exc.code() in _HUB_SAYS_NO:
+            raise PeerProtocolError("pull_refused", exc.code().name) from exc
+        raise LinkDownError(_said(exc)) from exc
+    finally:
+        await channel.close()
 
 
 def _said(exc: aio.AioRpcError) -> str:

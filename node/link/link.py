@@ -8,7 +8,7 @@ retry policy. Every call has a hard deadline, so a line that swallows bytes cost
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,3 +69,5 @@ class LinkKind:
 # Fetches our own frames from the hub: (greeting, epoch, after_seq) -> sealed frames in order of seq.
 # The generator raises LinkDownError when the line breaks, PeerProtocolError when the hub refuses.
 Pull = Callable[[sync_pb2.SignedHello, bytes, int], AsyncGenerator[bytes, None]]
+# Fetches our own frames of every epoch but for those that end at or under the seq given for theirs.
+PullAll = Callable[[sync_pb2.SignedHello, Mapping[bytes, int]], AsyncGenerator[bytes, None]]

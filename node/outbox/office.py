@@ -6,23 +6,25 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from node.clock import now_ms
-from node.desk.absorb import absorb, doubt_lost_wishes
+from node.desk.absorb import absorb, absorbed, doubt_lost_wishes
 from node.desk.residents import mend_residents
 from node.link.choice import Lines
 from node.link.enrol import NATS_KEY, Enrolling
-from node.link.grpc import GrpcLink, pull_from
+from node.link.grpc import GrpcLink, pull_all_from, pull_from
 from node.link.link import LinkDownError, LinkKind
 from node.link.nats import NatsLink
 from node.link.notes import TROUBLE_KEY, Trouble
 from node.link.trust import HubTrust, load_trust
 from node.outbox.earlier import earlier_epochs
+from node.outbox.predecessor import Predecessor
 from node.outbox.recover import LostRun
 from node.outbox.relay import Relay
 from node.outbox.reopen import keep_in_folder
-from node.outbox.upkeep import Upkeep
+from node.outbox.upkeep import Upkeep, UpkeepTimes
 from node.outbox.view import RelayTimes
 from node.outbox.worker import OutboxWorker
 from node.settings import KEY_NAME, NodeSettings
@@ -65,6 +67,7 @@ async def open_office(
     software: str = "",
     times: RelayTimes | None = None,
     probe_ms: int | None = None,
+    upkeep_times: UpkeepTimes | None = None,
 ) -> AsyncIterator[Office]:
     """The relay of a node directory, not yet running; everything is closed at the end.
 
@@ -109,9 +112,14 @@ async def open_office(
                 absorb(store, lost.epoch, lost.first_seq, lost.columns)
 
             pull = pull_from(target, trust)
+            predecessor = Predecessor(
+                worker, store, pull=pull_all_from(target, trust), learn=partial(absorb, store),
+                absorbed=partial(absorbed, store), done=partial(_mended, store),
+            )  # fmt: skip
             upkeep = Upkeep(
                 worker, store, pull=pull, is_linked=lambda: relay.view.link != "offline",
-                after_pass=lambda turn: _mend_projections(store, turn),
+                after_pass=lambda turn: _mend_projections(store, turn), take_up=predecessor.take_up,
+                times=upkeep_times,
             )  # fmt: skip
             relay = Relay(
                 worker,

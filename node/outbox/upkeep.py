@@ -10,7 +10,7 @@ read any more: they are sent once more, cut exactly as it asks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -57,6 +57,7 @@ class Upkeep:
         pull: how to fetch our own frames.
         is_linked: whether there is a line to the hub now.
         after_pass: called in the worker thread each time all rows were read, with the number of the pass.
+        take_up: see `node.outbox.predecessor`.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Upkeep:
         pull: Pull,
         is_linked: Callable[[], bool],
         after_pass: Callable[[int], None] = lambda turn: None,
+        take_up: Callable[[], Awaitable[None]] | None = None,
         times: UpkeepTimes | None = None,
     ) -> None:
         self._worker = worker
@@ -74,6 +76,7 @@ class Upkeep:
         self._pull = pull
         self._is_linked = is_linked
         self._after_pass = after_pass
+        self._take_up = take_up
         self._times = times or UpkeepTimes()
         self._sent_ms: dict[tuple[bytes, int, int], int] = {}
         self._noted = 0
@@ -84,6 +87,9 @@ class Upkeep:
         while True:
             pause_ms = self._times.step_ms
             try:
+                if self._take_up is not None and self._is_linked():
+                    await self._take_up()
+                    self._take_up = None
                 if self._is_linked() and monotonic_ms() >= fetch_due_ms and await self._has_open():
                     fetch_due_ms = monotonic_ms() + self._times.fetch_ms
                     await self._fetch()

@@ -153,15 +153,36 @@ class Ledger:
             return self.settle(job_id, Fact.INTENT, now_ms=now_ms)
 
     def allot(self, job_id: int, now_ms: int) -> Job | None:
-        """Take the next numbered blank for a job that needs one and has none; ``None`` when none is left."""
+        """Take the next numbered blank for a job that needs one and has none; ``None`` when none is left.
+
+        The attempt gets its name here, and a new one each time until a printer may know it. A name drawn with the
+        wish would come back with a backup that was made before the printing, and then two cards would share it.
+        """
         with self._store.transaction():
             job = self.job(job_id)
-            if not job.needs_blank or job.serial:
-                return job
-            serial = self._shelf.next_at_hand(job.product)
-            if serial is None:
-                self.settle(job_id, Fact.BLANK_MISSING, now_ms=now_ms, reason="blangko habis")
-                return None
+            if job.needs_blank and not job.serial:
+                serial = self._shelf.next_at_hand(job.product)
+                if serial is None:
+                    self.settle(job_id, Fact.BLANK_MISSING, now_ms=now_ms, reason="blangko habis")
+                    return None
+                self._shelf.put(job.product, serial, BlankState.RESERVED, now_ms=now_ms, job=job_id)
+                self._store.connection.execute("UPDATE job SET serial = ? WHERE id = ?", (serial, job_id))
+            if not job.announced:
+                name = secrets.token_hex(JOB_NAME_BYTES)
+                self._store.connection.execute("UPDATE job SET name = ? WHERE id = ?", (name, job_id))
+            return self.job(job_id)
+
+    def exchange_blank(self, job_id: int, serial: str, now_ms: int) -> Job:
+        """The card was made on another blank than the ledger gave it: that one is the job's, the other goes back.
+
+        Raises:
+            InvalidInputError: the other blank is not at hand here; nothing is changed.
+        """
+        with self._store.transaction():
+            job = self.job(job_id)
+            self._shelf.find_state(job.product, serial, BlankState.AT_HAND)
+            if job.serial:
+                self._shelf.put(job.product, job.serial, BlankState.AT_HAND, now_ms=now_ms)
             self._shelf.put(job.product, serial, BlankState.RESERVED, now_ms=now_ms, job=job_id)
             self._store.connection.execute("UPDATE job SET serial = ? WHERE id = ?", (serial, job_id))
             return self.job(job_id)
@@ -240,6 +261,18 @@ class Ledger:
                 hint="Lihat nomornya dengan: sepe node prints DIR",
             )
         return found[0]
+
+    def named(self, name: str) -> Job | None:
+        """The attempt with this name, as printers and the code on the card have it."""
+        found = self._jobs("name = ? LIMIT 1", name)
+        return found[0] if found else None
+
+    def on_blank(self, serial: str) -> list[Job]:
+        """The attempts that have this blank now, oldest first; one for each product at most."""
+        return self._jobs(
+            "id IN (SELECT job FROM blank WHERE serial = ? AND job IS NOT NULL) AND serial = ? ORDER BY id",
+            serial, serial,
+        )  # fmt: skip
 
     def of_resident(self, nik: int) -> list[Job]:
         """Every job of one resident, oldest first."""

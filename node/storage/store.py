@@ -32,6 +32,10 @@ CLOCK_MS_MAX = (1 << 46) - 1
 LINK_FRESH_MS = 20_000
 
 
+# In meta until the hub was asked what an earlier machine of this name did: node/outbox/predecessor.py.
+PREDECESSOR_KEY = "predecessor"
+
+
 class NodeStore:
     """One node directory, opened."""
 
@@ -54,6 +58,7 @@ class NodeStore:
             connection.execute("INSERT OR IGNORE INTO meta VALUES ('node', ?)", (settings.node,))
             if connection.execute("SELECT count(*) FROM epoch").fetchone()[0] == 0:
                 store._insert_epoch("created", now_ms, stamp_floor=0)
+                store.put(PREDECESSOR_KEY, "unasked")
         return store
 
     @classmethod

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from node.desk.confirm import resolve
 from node.desk.doctor import examine
-from node.desk.hand_over import hand_over, resolve
+from node.desk.hand_over import hand_over
 from node.printing.driver import (
     JobOutcome,
     PrinterBusyError,

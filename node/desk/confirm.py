@@ -1,0 +1,107 @@
+"""What only a person can tell of a card: it lies in the tray, it does not, it is no good.
+
+A scan is the strongest proof there is: the code on the card names the attempt, the number of the blank names the
+card itself. It settles a job in doubt, and one that its printer has not reported yet.
+"""
+
+from __future__ import annotations
+
+from node.printing.job import Job
+from node.printing.ledger import PRINT_FAILURE, Ledger
+from node.printing.spool import SENT, Fact, JobState
+from node.storage.store import NodeStore
+from sepe.errors import InvalidInputError
+
+SEEN = "dilihat petugas"
+SCANNED = "dipindai petugas"
+_LOOK = "Lihat dengan: sepe node prints DIR --state in_doubt"
+
+
+def resolve(
+    store: NodeStore, job_id: int, *, came_out: bool, is_spoiled: bool, operator: str, now_ms: int,
+    spoiled_by: str = PRINT_FAILURE,
+) -> tuple[Job, Job | None]:  # fmt: skip
+    """A person looked into the tray: the job as it is now, and its successor when the card must be made again.
+
+    Args:
+        is_spoiled: the blank is unusable: with ``came_out`` a card that is no good, without it a blank that the
+            printer ate. Its number is then counted as spoiled, otherwise it goes back to stock.
+        spoiled_by: why, a code of `sepe.stock.SPOIL_REASONS`; the minutes of its destruction say so.
+
+    Raises:
+        InvalidInputError: the job is not in doubt; nothing was changed.
+    """
+    ledger = Ledger(store)
+    with store.transaction():
+        job = ledger.job(job_id)
+        if job.state is JobState.SUBMITTED:
+            ledger.settle(job_id, Fact.FORGOTTEN, now_ms=now_ms, operator=operator)
+        fact = Fact.CAME_OUT if came_out else Fact.DID_NOT_COME_OUT
+        job = ledger.settle(
+            job_id,
+            Fact.CAME_OUT_SPOILED if is_spoiled else fact,
+            now_ms=now_ms,
+            reason=SEEN,
+            operator=operator,
+            spoiled_by=spoiled_by,
+        )
+        needs_another = job.state is not JobState.PRINTED
+        return job, ledger.retry(job_id, now_ms) if needs_another else None
+
+
+def confirm(store: NodeStore, code: str, *, job_id: int | None = None, operator: str, now_ms: int) -> Job:
+    """A person scanned a card that came out: its code, or the number of its blank. Returns the job, printed.
+
+    A blank other than the ledger expected (the feeder holds them in its own order) becomes the job's, and the
+    expected one goes back to stock. Scanning a card again changes nothing.
+
+    Args:
+        job_id: whose card it is, when the number alone does not say.
+
+    Raises:
+        InvalidInputError: no job here that it can be, or several; nothing was changed.
+    """
+    ledger = Ledger(store)
+    with store.transaction():
+        job = _job_of(ledger, code.strip(), job_id)
+        if job.state in (JobState.PRINTED, JobState.HANDED_OVER):
+            return job
+        if job.state not in SENT:
+            raise InvalidInputError(
+                f"cetakan ini dalam keadaan '{job.state}': belum dikirim ke pencetak, atau sudah dibatalkan",
+                field="SERIAL", value=code, hint="Sisihkan kartunya, lalu: sepe node prints DIR",
+            )  # fmt: skip
+        if not _is_code(code) and job.needs_blank and code != job.serial:
+            ledger.exchange_blank(job.id, code, now_ms)
+        return ledger.settle(job.id, Fact.PRINTED, now_ms=now_ms, reason=SCANNED, operator=operator)
+
+
+def _job_of(ledger: Ledger, code: str, job_id: int | None) -> Job:
+    if job_id is not None:
+        return ledger.job(job_id)
+    if _is_code(code):
+        found = ledger.named(code.split(":")[1].lower())
+        if found is None:
+            raise InvalidInputError("kartu ini tidak dicetak di sini", field="SERIAL", value=code, hint=_LOOK)
+        return found
+    holders = ledger.on_blank(code)
+    if holders:
+        return holders[-1]
+    # No job has it: then it can only be the card of the one job that waits for such proof.
+    waiting = [job for job in ledger.in_state(*SENT) if job.needs_blank]
+    if len(waiting) != 1:
+        raise InvalidInputError(
+            "tidak ada cetakan dengan nomor blangko ini" if not waiting
+            else f"{len(waiting)} cetakan menunggu kepastian; sebutkan yang mana",
+            field="SERIAL",
+            value=code,
+            hint=_LOOK if not waiting else "sepe node confirm DIR SERIAL --job JOB",
+        )  # fmt: skip
+    return waiting[0]
+
+
+def _is_code(text: str) -> bool:
+    """Whether it is the code that we print on cards, read without an error."""
+    from node.printing.render import is_qr_text
+
+    return is_qr_text(text.strip())
