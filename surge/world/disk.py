@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sepe.codec import Columns, chain_next, chain_start
 
@@ -109,8 +110,7 @@ class EpochRows:
         return other
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """One attempt to make one card, as the office's ledger has it.
 
     Attributes:

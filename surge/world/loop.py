@@ -33,12 +33,12 @@ class Loop:
 
     def run(self, until_ms: int, *, steps_max: int) -> bool:
         """Make every call due by ``until_ms``; ``False`` when ``steps_max`` calls ever were not enough."""
-        heap = self._heap
+        heap, pop = self._heap, heappop
         while heap and heap[0][0] <= until_ms:
             if self.steps >= steps_max:
                 return False
             self.steps += 1
-            self.now_ms, _, call, arguments = heappop(heap)
+            self.now_ms, _, call, arguments = pop(heap)
             call(*arguments)
         self.now_ms = until_ms
         return True

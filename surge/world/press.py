@@ -10,7 +10,6 @@ What the printer made is physical truth and lives in the oracle; no power cut an
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -178,7 +177,7 @@ class Press:
             return
         # Named when it is tried, not when it is asked for: a ledger restored to the time between would give the
         # second card the first one's name, and the hub would see one card.
-        fresh = replace(job, attempt=self._new_name(), serial=self.stack[-1], machine=office.name)
+        fresh = job._replace(attempt=self._new_name(), serial=self.stack[-1], machine=office.name)
         done = self._step(fresh, card.SENT, was=job.attempt)
         if done and office.guarded(lambda: office.step("between intent and print")):
             self._feed(fresh)
@@ -187,7 +186,7 @@ class Press:
         office = self._office
         job = office.disk.jobs.get(attempt)
         if life == office.life and office.is_up and job is not None and self.stack:
-            self._step(replace(job, serial=self.stack[-1], machine=office.name), card.SENT)
+            self._step(job._replace(serial=self.stack[-1], machine=office.name), card.SENT)
             if attempt in self.tray:
                 self._confirm(attempt)
 
@@ -252,7 +251,7 @@ class Press:
         def write(disk: OfficeDisk) -> None:
             office.append(disk, int(Kind.CARD_MOVED), job.nik, body, fact)
             disk.jobs.pop(was, None)
-            disk.jobs[job.attempt] = replace(job, state=state)
+            disk.jobs[job.attempt] = job._replace(state=state)
             oracle.intents.add(job.attempt)
 
         done = office.guarded(lambda: office.commit(write))
@@ -262,7 +261,7 @@ class Press:
 
     def _set(self, job: Job, **changes: int) -> None:
         office = self._office
-        office.commit(lambda disk: disk.jobs.__setitem__(job.attempt, replace(job, **changes)))  # type: ignore[arg-type]
+        office.commit(lambda disk: disk.jobs.__setitem__(job.attempt, job._replace(**changes)))  # type: ignore[arg-type]
 
     def _is_taken(self, job: Job) -> bool:
         return any(

@@ -7,7 +7,6 @@ every greeting, until the hub holds all of it.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from itertools import takewhile
@@ -175,9 +174,9 @@ class Relay:
     def _drive(self, machine: OfficeSync, act: Callable[[], list[Effect]]) -> None:
         """Give the machine an input and perform its effects, in order; power may fail at each."""
         try:
-            waiting = deque(act())
-            while waiting:
-                waiting.extend(self._perform(machine, waiting.popleft()))
+            effects = act()
+            for effect in effects:
+                effects += self._perform(machine, effect)
         except PowerCutError:
             self.world.office_dies(self.office)
             return

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from unittest.mock import patch
 
+from sepe import head, identity, resident
 from surge.world import desk, disasters
 from surge.world.bugs import Bug
 from surge.world.checkers import CHECKERS, PROBLEMS_MAX
@@ -21,7 +25,7 @@ RECORDINGS_PER_OFFICE = 40
 BLANKS_PER_OFFICE = 60
 # An idle office greets every six hours, and its retry may sleep half an hour before that.
 SETTLE_HOURS_MAX = 48
-WORLDS_PER_COLLECTION = 10
+WORLDS_PER_COLLECTION = 4
 STEPS_PER_RECORDING_MAX = 150
 STEPS_PER_OFFICE_DAY_MAX = 2_000
 
@@ -92,7 +96,9 @@ def play_many(seeds: Iterable[int], plan: Plan, *, wants_story: bool = False) ->
     gc.freeze()
     try:
         for count, seed in enumerate(seeds, 1):
-            yield play(seed, plan, wants_story=wants_story)
+            with _few_people():
+                verdict = play(seed, plan, wants_story=wants_story)
+            yield verdict
             if count % WORLDS_PER_COLLECTION == 0:
                 gc.collect()
     finally:
@@ -151,6 +157,14 @@ def figures(world: World) -> dict[str, int]:
         "visits_refused": oracle.refused_visits,
         "steps": world.loop.steps,
     }
+
+
+@contextmanager
+def _few_people() -> Iterator[None]:
+    """A world has three names, which the hubs and the checkers hash six hundred times: remember the answers."""
+    known = cache(identity.identity_key)
+    with patch.object(head, "identity_key", known), patch.object(resident, "identity_key", known):
+        yield
 
 
 def recordings_of(plan: Plan) -> int:

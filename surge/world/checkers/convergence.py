@@ -71,8 +71,10 @@ def _feed(disk: HubDisk, row: LogRow) -> None:
 
 
 def _fields(record: Resident, entries: list[Entry], bug: Bug | None) -> dict[str, object]:
-    """What people read of each field."""
-    return {name: _top(register, entries, bug) for name, register in record.fields.items()}
+    """What people read of each field that was written more than once; equal records have equal lone writes."""
+    return {
+        name: _top(register, entries, bug) for name, register in record.fields.items() if len(register.writes) > 1
+    }
 
 
 def _top(register: Register[str], entries: list[Entry], bug: Bug | None) -> object:
