@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -74,7 +74,9 @@ class RpcStore(Protocol):
     def keys_of(self, node: str) -> list[bytes]:
         """Every public key that the node ever had."""
 
-    def frames_of(self, node: str, epoch: bytes | None, after_seq: int) -> Iterator[bytes]:
+    def frames_of(
+        self, node: str, epoch: bytes | None, after_seq: int, held: Mapping[bytes, int] = ...
+    ) -> Iterator[bytes]:
         """A node's frames; any thread may read them."""
 
     def redeem(self, node: str, token: str, public_key: bytes, *, now_ms: int) -> tuple[bool, str]:
@@ -169,7 +171,8 @@ class SyncService(sync_pb2_grpc.SyncServicer):
         except TransientError as exc:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(exc))
         after_seq = min(request.after_seq, 1 << 62)
-        frames = self._store.frames_of(hello.node, request.epoch or None, after_seq)
+        held = {one.epoch: min(one.seq, 1 << 62) for one in request.held}
+        frames = self._store.frames_of(hello.node, request.epoch or None, after_seq, held)
         try:
             while (frame := await asyncio.to_thread(next, frames, None)) is not None:
                 yield sync_pb2.PullResponse(frame=frame)

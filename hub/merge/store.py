@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import secrets
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from hub.dispatch import rights
 from hub.merge import log, project, proofs, registry, wanted
@@ -206,10 +207,15 @@ class HubStore:
         with transaction(self.connection):
             return registry.revoke(self.connection, node, now_ms=now_ms)
 
-    def frames_of(self, node: str, epoch: bytes | None, after_seq: int) -> Iterator[bytes]:
+    def frames_of(
+        self, node: str, epoch: bytes | None, after_seq: int, held: Mapping[bytes, int] = MappingProxyType({})
+    ) -> Iterator[bytes]:
         """A node's own frames that end above ``after_seq``: its epochs as they came, each in the order of seq.
 
         Reads by a connection of its own, so any thread may use it.
+
+        Args:
+            held: epochs of which other frames are wanted: those that end above that seq.
         """
         with translated():
             connection = self.reader()
@@ -220,7 +226,7 @@ class HubStore:
                     (node, epoch),
                 ).fetchall()
                 for (one,) in epochs:
-                    yield from log.frames_of_epoch(connection, node, one, after_seq)
+                    yield from log.frames_of_epoch(connection, node, one, held.get(bytes(one), after_seq))
             finally:
                 connection.close()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 
@@ -13,14 +14,22 @@ from hub.merge.store import Arrival, HubStore
 from node.clock import now_ms
 from node.link.enrol import ENROL_REFUSAL_KEY, NATS_KEY, TOKEN_KEY
 from node.link.grpc import GrpcLink
+from node.link.link import LinkDownError, PullAll
+from node.link.trust import HubTrust
+from node.outbox import office as office_module
 from node.outbox.office import LOST_FOLDER, Office
+from node.outbox.upkeep import UpkeepTimes
 from node.outbox.worker import ALARM_KEY, REFUSAL_KEY
-from node.storage.store import NodeStore
+from node.printing.ledger import Ledger
+from node.printing.spool import JobState
+from node.storage.store import PREDECESSOR_KEY, NodeStore
 from sepe.wire.v1 import sync_pb2
 from sepe_io import keys
 from sepe_io.framefile import read_frames
 from sepe_io.frames import reopen_frame, seal_frame
+from tests.support.office import line, record
 from tests.support.relay_rig import NODE, Hub, drained, make_office, relaying, running_hub, until, write_backlog
+from tests.support.world import nik_of
 
 
 @pytest.fixture
@@ -63,6 +72,49 @@ async def test_a_restored_machine_opens_an_epoch_and_keeps_what_it_had_lost(tmp_
     lost = {frame.header.first_seq + index for frame in kept for index in range(frame.header.count)}
     assert set(range(2_501, 4_001)) <= lost
     assert hub.counts().quarantined == 0
+
+
+async def test_an_empty_machine_learns_what_the_one_before_it_did(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = make_office(tmp_path / "old", hub)
+    residents = [f"{nik_of(number):016}" for number in range(30)]
+    store = NodeStore.open(old)
+    for first in range(0, 30, 10):
+        record(store, *(line(nik) for nik in residents[first : first + 10]))
+        await relay_all(old)
+    known = store.connection.execute("SELECT nik, known FROM resident ORDER BY nik").fetchall()
+    store.close()
+    shutil.rmtree(old)
+
+    # The line breaks after each frame at first: it goes on where it was.
+    asked: list[int] = []
+    pull_all_from = office_module.pull_all_from
+
+    def thin(target: str, trust: HubTrust) -> PullAll:
+        async def pull(hello: sync_pb2.SignedHello, held: Mapping[bytes, int]) -> AsyncGenerator[bytes, None]:
+            asked.append(sum(seq for seq in held.values() if seq < 1 << 60))
+            async with aclosing(pull_all_from(target, trust)(hello, held)) as frames:
+                async for frame in frames:
+                    yield frame
+                    if len(asked) < 3:
+                        raise LinkDownError("cut")
+
+        return pull
+
+    monkeypatch.setattr(office_module, "pull_all_from", thin)
+    new = make_office(tmp_path / "new", hub)
+    write_backlog(new, 5, start=1_000)
+    async with relaying(new, upkeep_times=UpkeepTimes(fetch_ms=50)) as office:
+        await drained(office)
+        await until(lambda: office.store.get(PREDECESSOR_KEY) is None, "its history was taken up")
+    assert asked == [0, 10, 20]
+    store = NodeStore.open(new)
+    assert store.connection.execute("SELECT nik, known FROM resident ORDER BY nik").fetchall() == known
+    # Whether the old machine printed them after its last word, only a person can tell.
+    assert {job.state for job in Ledger(store).all(100)} == {JobState.IN_DOUBT}
+    assert [record(store, line(nik))[0].status for nik in residents] == ["already_requested"] * 30
+    store.close()
 
 
 async def test_two_clones_that_both_write_both_reach_the_hub(tmp_path: Path, hub: Hub) -> None:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from sepe.wire.v1 import sync_pb2 as sepe_dot_wire_dot_v1_dot_sync__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16sepe/rpc/v1/sync.proto\x12\x0bsepe.rpc.v1\x1a\x17sepe/wire/v1/sync.proto\"8\n\x0cHelloRequest\x12(\n\x05hello\x18\x01 \x01(\x0b\x32\x19.sepe.wire.v1.SignedHello\"/\n\rHelloResponse\x12\x1e\n\x03\x61\x63k\x18\x01 \x01(\x0b\x32\x11.sepe.wire.v1.Ack\"\x1c\n\x0bPushRequest\x12\r\n\x05\x66rame\x18\x01 \x01(\x0c\".\n\x0cPushResponse\x12\x1e\n\x03\x61\x63k\x18\x01 \x01(\x0b\x32\x11.sepe.wire.v1.Ack\"Y\n\x0bPullRequest\x12(\n\x05hello\x18\x01 \x01(\x0b\x32\x19.sepe.wire.v1.SignedHello\x12\r\n\x05\x65poch\x18\x02 \x01(\x0c\x12\x11\n\tafter_seq\x18\x03 \x01(\x04\"\x1d\n\x0cPullResponse\x12\r\n\x05\x66rame\x18\x01 \x01(\x0c\x32\xc6\x01\n\x04Sync\x12>\n\x05Hello\x12\x19.sepe.rpc.v1.HelloRequest\x1a\x1a.sepe.rpc.v1.HelloResponse\x12?\n\x04Push\x12\x18.sepe.rpc.v1.PushRequest\x1a\x19.sepe.rpc.v1.PushResponse(\x01\x30\x01\x12=\n\x04Pull\x12\x18.sepe.rpc.v1.PullRequest\x1a\x19.sepe.rpc.v1.PullResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16sepe/rpc/v1/sync.proto\x12\x0bsepe.rpc.v1\x1a\x17sepe/wire/v1/sync.proto\"8\n\x0cHelloRequest\x12(\n\x05hello\x18\x01 \x01(\x0b\x32\x19.sepe.wire.v1.SignedHello\"/\n\rHelloResponse\x12\x1e\n\x03\x61\x63k\x18\x01 \x01(\x0b\x32\x11.sepe.wire.v1.Ack\"\x1c\n\x0bPushRequest\x12\r\n\x05\x66rame\x18\x01 \x01(\x0c\".\n\x0cPushResponse\x12\x1e\n\x03\x61\x63k\x18\x01 \x01(\x0b\x32\x11.sepe.wire.v1.Ack\"\x81\x01\n\x0bPullRequest\x12(\n\x05hello\x18\x01 \x01(\x0b\x32\x19.sepe.wire.v1.SignedHello\x12\r\n\x05\x65poch\x18\x02 \x01(\x0c\x12\x11\n\tafter_seq\x18\x03 \x01(\x04\x12&\n\x04held\x18\x04 \x03(\x0b\x32\x18.sepe.rpc.v1.HeldHistory\")\n\x0bHeldHistory\x12\r\n\x05\x65poch\x18\x01 \x01(\x0c\x12\x0b\n\x03seq\x18\x02 \x01(\x04\"\x1d\n\x0cPullResponse\x12\r\n\x05\x66rame\x18\x01 \x01(\x0c\x32\xc6\x01\n\x04Sync\x12>\n\x05Hello\x12\x19.sepe.rpc.v1.HelloRequest\x1a\x1a.sepe.rpc.v1.HelloResponse\x12?\n\x04Push\x12\x18.sepe.rpc.v1.PushRequest\x1a\x19.sepe.rpc.v1.PushResponse(\x01\x30\x01\x12=\n\x04Pull\x12\x18.sepe.rpc.v1.PullRequest\x1a\x19.sepe.rpc.v1.PullResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,10 +40,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PUSHREQUEST']._serialized_end=199
   _globals['_PUSHRESPONSE']._serialized_start=201
   _globals['_PUSHRESPONSE']._serialized_end=247
-  _globals['_PULLREQUEST']._serialized_start=249
-  _globals['_PULLREQUEST']._serialized_end=338
-  _globals['_PULLRESPONSE']._serialized_start=340
-  _globals['_PULLRESPONSE']._serialized_end=369
-  _globals['_SYNC']._serialized_start=372
-  _globals['_SYNC']._serialized_end=570
+  _globals['_PULLREQUEST']._serialized_start=250
+  _globals['_PULLREQUEST']._serialized_end=379
+  _globals['_HELDHISTORY']._serialized_start=381
+  _globals['_HELDHISTORY']._serialized_end=422
+  _globals['_PULLRESPONSE']._serialized_start=424
+  _globals['_PULLRESPONSE']._serialized_end=453
+  _globals['_SYNC']._serialized_start=456
+  _globals['_SYNC']._serialized_end=654
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,10 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from sepe.wire.v1 import sync_pb2 as _sync_pb2
 import builtins as _builtins
 import sys
@@ -104,6 +106,7 @@ class PullRequest(_message.Message):
     HELLO_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     AFTER_SEQ_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
     epoch: _builtins.bytes
     """Which epoch's frames; empty for every epoch of the node."""
     after_seq: _builtins.int
@@ -111,20 +114,49 @@ class PullRequest(_message.Message):
     def hello(self) -> _sync_pb2.SignedHello:
         """Names the node and proves that it asks: only its own frames are given."""
 
+    @_builtins.property
+    def held(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldHistory]:
+        """With an empty epoch: what the node has already, so that a broken transfer goes on where it was."""
+
     def __init__(
         self,
         *,
         hello: _sync_pb2.SignedHello | None = ...,
         epoch: _builtins.bytes = ...,
         after_seq: _builtins.int = ...,
+        held: _abc.Iterable[Global___HeldHistory] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hello", b"hello"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq", "epoch", b"epoch", "hello", b"hello"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq", "epoch", b"epoch", "held", b"held", "hello", b"hello"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PullRequest: _TypeAlias = PullRequest  # noqa: Y015
+
+@_typing.final
+class HeldHistory(_message.Message):
+    """An epoch of which the node needs no frame that ends at or under seq."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.bytes
+    seq: _builtins.int
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.bytes = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldHistory: _TypeAlias = HeldHistory  # noqa: Y015
 
 @_typing.final
 class PullResponse(_message.Message):

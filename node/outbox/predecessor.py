@@ -1,0 +1,88 @@
+"""Taking up what earlier machines of our name did, when an empty machine replaces one.
+
+The events stay the hub's: they belong to epochs that were never ours, and no seq of theirs is used again. What
+they say of residents, cards and blanks is learnt, so that the new machine knows whom the office recorded and
+prints nothing twice. Asked once, at the first contact after `node init`; a transfer that breaks goes on where it
+was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import aclosing
+
+from node.link.link import PullAll
+from node.outbox.worker import OutboxWorker
+from node.storage.store import PREDECESSOR_KEY, NodeStore
+from sepe.codec import Columns
+from sepe.errors import PeerProtocolError
+from sepe_io.frames import reopen_frame
+from sepe_io.logs import logger
+
+_log = logger("node.predecessor")
+_EVERYTHING = (1 << 62) - 1
+
+# Teaches the desk one run of events: (epoch, first_seq, columns) -> how many were new. A repeat does nothing.
+Learn = Callable[[bytes, int, Columns], int]
+
+
+class Predecessor:
+    """See the module.
+
+    Args:
+        absorbed: how far each foreign epoch was learnt, by epoch.
+        done: called in the worker thread once everything was learnt.
+    """
+
+    def __init__(
+        self,
+        worker: OutboxWorker,
+        store: NodeStore,
+        *,
+        pull: PullAll,
+        learn: Learn,
+        absorbed: Callable[[], dict[bytes, int]],
+        done: Callable[[], None],
+    ) -> None:
+        self._worker, self._store, self._pull = worker, store, pull
+        self._learn, self._absorbed, self._done = learn, absorbed, done
+
+    async def take_up(self) -> None:
+        """Fetch and learn it, unless that is done.
+
+        Raises:
+            LinkDownError: the line broke; call again.
+            PeerProtocolError: what the hub sent is not the history of this machine's name.
+        """
+        if await self._worker.run(self._store.get, PREDECESSOR_KEY) is None:
+            return
+        held = await self._worker.run(self._held)
+        events = 0
+        async with aclosing(self._pull(await self._worker.hello(), held)) as frames:
+            async for data in frames:
+                events += await self._worker.run(self._take, data, held)
+        await self._worker.run(self._end)
+        if events:
+            _log.warning("predecessor.taken_up", events=events)
+
+    # In the worker thread
+
+    def _held(self) -> dict[bytes, int]:
+        return self._absorbed() | dict.fromkeys(self._store.epochs(), _EVERYTHING)
+
+    def _take(self, data: bytes, held: dict[bytes, int]) -> int:
+        # Signed by the key of a machine that is gone; the hub proved it when it came, and this line is the hub's.
+        frame = reopen_frame(data)
+        header = frame.header
+        known_seq = held.get(header.epoch, 0)
+        if header.node != self._store.node or known_seq == _EVERYTHING:
+            raise PeerProtocolError("foreign_history", "the hub sent a frame of another history")
+        if header.first_seq > known_seq + 1:
+            raise PeerProtocolError("pull_gap", f"seq {known_seq + 1} to {header.first_seq - 1}")
+        held[header.epoch] = max(known_seq, header.last_seq)
+        return self._learn(header.epoch, header.first_seq, frame.columns)
+
+    def _end(self) -> None:
+        with self._store.transaction():
+            self._done()
+            self._store.put(PREDECESSOR_KEY, None)
