@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from node.cli.common import AsJson, Dir, opened, print_json, print_table
+from node.cli.common import EXIT_PART, AsJson, Dir, note, opened, print_json, print_table
+from node.cli.words import say
 from node.clock import now_ms
-from node.stock import SerialRange, Stock, Story, check_product
+from node.stock import SerialRange, Stock, Story, check_product, spoil_reason
 from sepe.errors import InvalidInputError
 from sepe.ids import check_node
+from sepe.serials import SerialSet, span_of
+from sepe.stock import BLANK_PRODUCTS, SPOIL_REASONS, StockSum
 
 Product = Annotated[str, typer.Option("--product", help="ktp-el or kia.")]
 First = Annotated[str, typer.Option("--first", help="First serial, such as A00012001.")]
@@ -18,12 +25,62 @@ Last = Annotated[str, typer.Option("--last", help="Last serial; the first one wh
 Reason = Annotated[str, typer.Option("--reason")]
 Operator = Annotated[str, typer.Option("--operator")]
 
-app = typer.Typer(no_args_is_help=True, help="Numbered card stock: receive, count, move, spoil, list.")
+REASONS = ", ".join(SPOIL_REASONS)
+DAYS_SHOWN = 7
+
+
+class _DirFirst(TyperGroup):
+    """``blanks DIR receive …`` as well as ``blanks receive DIR …``; ``blanks DIR`` alone shows the sums."""
+
+    # Typer's own context class is private.
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            named = len(args) > 1 and args[1] in self.commands
+            args = [args[1], args[0], *args[2:]] if named else ["show", *args]
+        return list(super().parse_args(ctx, args))
+
+
+app = typer.Typer(
+    cls=_DirFirst, no_args_is_help=True,
+    help="Numbered card stock: the day's sum, receive, count, move, spoil, destroy, list.",
+)  # fmt: skip
 
 
 def register(parent: typer.Typer) -> None:
     """Add the group."""
     parent.add_typer(app, name="blanks")
+
+
+@app.command()
+def show(
+    folder: Dir,
+    everything: Annotated[bool, typer.Option("--all", help=f"Every day, not the last {DAYS_SHOWN}.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """The sum of each day: opening + received + moved in = printed + spoiled + moved out + lost + closing.
+
+    Exit code 1: a sum does not close; then rows of the database were altered: sepe node doctor DIR.
+
+    Example: sepe node blanks ./oebobo
+    """
+    with opened(folder) as store:
+        stock = Stock(store)
+        days = [(product, day, one) for product in BLANK_PRODUCTS for day, one in stock.sums(product).items()]
+    last = sorted({day for _, day, _ in days})[-DAYS_SHOWN:]
+    shown = [one for one in days if everything or one[1] in last]
+    if as_json:
+        print_json([_sum_json(*one) for one in shown])
+    else:
+        terms = [one.name for one in fields(StockSum)]
+        print_table(
+            ("product", "day", *terms, "closes"),
+            [
+                (product, day or "-", *(getattr(one, term) for term in terms), "ok" if one.closes else -one.gap)
+                for product, day, one in shown
+            ],
+        )
+    if not all(one.closes for _, _, one in days):
+        raise typer.Exit(EXIT_PART)
 
 
 @app.command()
@@ -44,18 +101,46 @@ def receive(  # noqa: PLR0917 - options of a command
 
 
 @app.command()
-def count(folder: Dir, as_json: AsJson = False) -> None:
-    """How many blanks are at hand, and where the others went.
+def count(  # noqa: PLR0917 - options of a command
+    folder: Dir,
+    product: Annotated[str, typer.Option("--product", help="With --present: what was counted.")] = "",
+    present: Annotated[
+        list[str] | None, typer.Option("--present", metavar="FIRST[:LAST]", help="What lies there; repeat it.")
+    ] = None,
+    reason: Reason = "", operator: Operator = "", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """How many blanks are at hand, and where the others went; with --present, what was counted by hand.
 
-    Example: sepe node blanks count ./oebobo --json
+    Every range that lies in the drawer is named; what is missing is booked as lost, what was lost before as found.
+    Blanks that lie in a printer need not be shown.
+
+    Example: sepe node blanks count ./oebobo --product ktp-el --present A00012101:A00012400
     """
     with opened(folder) as store:
-        counts = Stock(store).counts()
-    if as_json:
-        print_json(counts)
-    else:
-        rows = [(product, state, number) for product, states in counts.items() for state, number in states.items()]
+        stock = Stock(store)
+        if present is None:
+            counts = stock.counts()
+        else:
+            there = SerialSet()
+            for text in present:
+                first, _, last = text.partition(":")
+                there.add(*span_of(first, last or first))
+            found = stock.count(
+                check_product(product), there, now_ms=now_ms(), story=Story(reason.strip(), operator)
+            )
+            document = {"product": product, "held": found.held, "lost": _listed(found.lost),
+                        "found": _listed(found.found)}  # fmt: skip
+    if present is None:
+        if as_json:
+            print_json(counts)
+            return
+        rows = [(name, state, number) for name, states in counts.items() for state, number in states.items()]
         print_table(("product", "state", "count"), rows)
+    elif as_json:
+        print_json(document)
+    else:
+        print_table(("product", "held", "lost", "found"),
+                    [(product, found.held, str(found.lost) or "-", str(found.found) or "-")])  # fmt: skip
 
 
 @app.command()
@@ -75,8 +160,8 @@ def move(  # noqa: PLR0917 - options of a command
 @app.command()
 def spoil(  # noqa: PLR0917 - options of a command
     folder: Dir, product: Product, first: First, last: Last = "", operator: Operator = "",
-    reason: Annotated[str, typer.Option("--reason", help="For the minutes: broken, no chip …")] = "",
-    lost: Annotated[bool, typer.Option("--lost", help="Not spoiled but gone.")] = False,
+    reason: Annotated[str, typer.Option("--reason", help=f"For the minutes: {REASONS}.")] = "",
+    lost: Annotated[bool, typer.Option("--lost", help="Not spoiled but gone; any reason.")] = False,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Write off blanks that were never printed on; the reason goes into the minutes.
@@ -84,9 +169,65 @@ def spoil(  # noqa: PLR0917 - options of a command
     Example: sepe node blanks spoil ./oebobo --product ktp-el --first A00012007 --reason "tanpa chip"
     """
     if not reason.strip():
-        raise InvalidInputError("write the reason for the minutes", field="--reason")
+        raise InvalidInputError("tulis alasannya", field="--reason", hint=REASONS)
+    why = reason.strip() if lost else spoil_reason(reason)
     _take_out(folder, SerialRange(product, first, last or first), "lost" if lost else "spoiled",
-              Story(reason, operator), as_json=as_json)  # fmt: skip
+              Story(why, operator), as_json=as_json)  # fmt: skip
+
+
+@app.command()
+def destroy(  # noqa: PLR0917 - options of a command
+    folder: Dir,
+    minutes: Annotated[Path, typer.Option("--minutes", help="Where the minutes go, a PDF.")],
+    witness: Annotated[list[str], typer.Option("--witness", help="A name; two or more.")],
+    product: Annotated[str | None, typer.Option("--product", help="Only this one.")] = None,
+    operator: Operator = "", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Destroy everything that is spoiled, before witnesses, and write the minutes.
+
+    Example: sepe node blanks destroy ./oebobo --witness "ANA BOLE" --witness "YOHANES LAY" --minutes berita.pdf
+    """
+    with opened(folder) as store:
+        number = Stock(store).destroy(product, witnesses=witness, operator=operator, now_ms=now_ms())
+        if number is None:
+            note(say("Tidak ada blangko rusak yang belum dimusnahkan.", "Nothing is spoiled that still exists."))
+            if as_json:
+                print_json({"number": None, "count": 0, "file": None})
+            return
+    write_minutes(folder, number, minutes, as_json=as_json)
+
+
+@app.command(name="minutes")
+def write_minutes(
+    folder: Dir,
+    number: Annotated[int, typer.Argument(metavar="NUMBER")],
+    out: Annotated[Path, typer.Option("--out", help="Where they go, a PDF.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the minutes of an earlier destruction again; they are the same byte for byte.
+
+    Example: sepe node blanks minutes ./oebobo 3 --out berita-3.pdf
+    """
+    from node.stock.minutes import draw_minutes, minutes_of
+
+    with opened(folder) as store:
+        found = minutes_of(store, number)
+    half = out.with_name(f".{out.name}.part")
+    try:
+        with half.open("wb") as file:
+            file.write(draw_minutes(found))
+            file.flush()
+            os.fsync(file.fileno())
+        half.replace(out)
+    except OSError as exc:
+        raise InvalidInputError(
+            f"berkas ini tidak dapat ditulis ({exc.strerror})", field="--out", value=str(out),
+            hint=f"Pemusnahannya sudah dicatat; ulangi: sepe node blanks minutes DIR {number} --out FILE.pdf",
+        ) from exc  # fmt: skip
+    if as_json:
+        print_json({"number": number, "count": found.count, "file": str(out)})
+    else:
+        print_table(("number", "count", "file"), [(number, found.count, str(out))])
 
 
 @app.command(name="list")
@@ -123,3 +264,11 @@ def _done(stock: Stock, product: str, number: int, *, as_json: bool) -> None:
         print_json({"product": product, "count": number, "at_hand": at_hand})
     else:
         print_table(("product", "count", "at_hand"), [(product, number, at_hand)])
+
+
+def _sum_json(product: str, day: str, one: StockSum) -> dict[str, object]:
+    return {"product": product, "day": day or None, **asdict(one), "closes": one.closes}
+
+
+def _listed(serials: SerialSet) -> list[list[str]]:
+    return [[first, last] for first, last in serials.ranges()]
