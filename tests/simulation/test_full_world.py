@@ -16,10 +16,12 @@ from sepe_io.sqlite import transaction
 from surge.fullworld import run
 from surge.world.faults import ALL, CALM, STANDARD, Faults
 
-FRESH_SEEDS = 20
+# 186: a clock years ahead pruned rows that a restored hub then asked for. Fresh seeds are played in
+# ``test_fresh_full_worlds_*``.
+NAMED_SEEDS = (0, 1, 2, 3, 186)
 
 
-@pytest.mark.parametrize("seed", range(FRESH_SEEDS))
+@pytest.mark.parametrize("seed", NAMED_SEEDS)
 def test_every_promise_holds_under_every_fault(seed: int) -> None:
     verdict = run(seed, offices=3 + seed % 3, recordings=120, faults=ALL)
     assert verdict.is_green, f"seed {seed}: {verdict.problems}"
