@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from node.attach.uploader import UploadView
 from node.outbox.view import RelayView
+from node.stock.supplies import Supplies
 from sepe_io.web import number
 
 REFRESH_S = 3
@@ -35,6 +36,7 @@ class Condition:
         prints: print jobs by state.
         oldest_pending_s: age of the oldest event that the centre has not confirmed, seconds.
         proof: what the centre last proved to hold, a line; ``""`` before the first time.
+        supplies: ``None`` when they cannot be read.
     """
 
     node: str
@@ -42,6 +44,7 @@ class Condition:
     prints: tuple[tuple[str, int], ...] = ()
     oldest_pending_s: int = 0
     proof: str = ""
+    supplies: Supplies | None = None
 
 
 def application(
@@ -68,7 +71,11 @@ def application(
         return JSONResponse(body, status_code=503 if now.storage else 200)
 
     async def scrape(_: Request) -> Response:
-        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
+        own = CollectorRegistry()
+        own.register(_SupplyFigures((await asyncio.to_thread(condition)).supplies))
+        return Response(
+            generate_latest(registry) + generate_latest(own), headers={"content-type": CONTENT_TYPE_LATEST}
+        )
 
     async def page(_: Request) -> Response:
         return HTMLResponse(render(view, await asyncio.to_thread(condition), uploads))
@@ -116,6 +123,32 @@ class _Figures(Collector):
             yield CounterMetricFamily(name, text, value=value)
 
 
+class _SupplyFigures(Collector):
+    """Stock and printers as Prometheus reads them; nothing when they cannot be read."""
+
+    def __init__(self, supplies: Supplies | None) -> None:
+        self._supplies = supplies
+
+    def collect(self) -> Iterator[Metric]:
+        if self._supplies is None:
+            return
+        low = set(self._supplies.low)
+        at_hand = GaugeMetricFamily("sepe_node_blanks_at_hand", "Blanks at hand.", labels=["product"])
+        is_low = GaugeMetricFamily("sepe_node_blanks_low", "1 below the refill threshold.", labels=["product"])
+        for product, count in self._supplies.at_hand.items():
+            at_hand.add_metric([product], count)
+            is_low.add_metric([product], int(product in low))
+        left = GaugeMetricFamily("sepe_node_ribbon_left_cards", "Cards left on the ribbon.", labels=["printer"])
+        today = GaugeMetricFamily("sepe_node_printer_cards_today", "Cards made today.", labels=["printer"])
+        hot = GaugeMetricFamily("sepe_node_printer_hot", "1 when heat forbids more today.", labels=["printer"])
+        for one in self._supplies.printers:
+            if one.ribbon_left is not None:
+                left.add_metric([one.printer], one.ribbon_left)
+            today.add_metric([one.printer], one.cards_today)
+            hot.add_metric([one.printer], int(one in self._supplies.hot))
+        yield from (at_hand, is_low, left, today, hot)
+
+
 def render(view: RelayView, condition: Condition, uploads: UploadView) -> str:
     """The page, in the operators' language."""
     facts = [
@@ -132,6 +165,8 @@ def render(view: RelayView, condition: Condition, uploads: UploadView) -> str:
         )
     if condition.proof:
         facts.append(("Bukti", condition.proof))
+    if condition.supplies is not None:
+        facts += [(f"Blangko {product}", number(count)) for product, count in condition.supplies.at_hand.items()]
     facts += [(f"Cetak: {_PRINTS.get(state, state)}", number(count)) for state, count in condition.prints]
     notes = [text for text in (_refusal(view.refusal), _alarm(view.alarm)) if text]
     if view.link == "offline" and not notes:

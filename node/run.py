@@ -21,10 +21,11 @@ from node.desk.proof import last_proof
 from node.http import Condition, application
 from node.link.rights import GrpcRights
 from node.outbox.office import open_office
-from node.printing.driver import open_driver
 from node.printing.ledger import Ledger
 from node.printing.press import keep_pressing
+from node.printing.printers import Printer, Printers
 from node.settings import RUN_LOCK_NAME, load_settings
+from node.stock.supplies import supplies
 from node.storage.store import NodeStore
 from sepe.errors import SepeError, TransientError
 from sepe.hlc import wall_ms_of
@@ -50,13 +51,14 @@ class RunOptions:
     """What ``sepe node run`` was told; empty means what node.toml says.
 
     Attributes:
+        printers: used from now on; none: those that were used before, or the one of node.toml.
         http: host and port of the page; port 0 is a free one; ``None``: `HTTP_DEFAULT`, or a free port when
             another program has it.
     """
 
     folder: Path
     http: tuple[str, int] | None = None
-    printer: str = ""
+    printers: tuple[str, ...] = ()
     hub: str = ""
     nats: str = ""
     software: str = ""
@@ -77,10 +79,8 @@ async def run_node(options: RunOptions, on_ready: OnReady) -> None:
     """
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(stop_requests())
-        printer = options.printer or load_settings(options.folder).printer
-        if printer:
-            await open_driver(printer).close()  # A typing mistake is told now, not by the press's log.
         stack.callback(take_run_lock(options.folder).release)
+        printers = _adopt(options)  # A typing mistake is told now, not by the press's log.
         office = await stack.enter_async_context(
             open_office(options.folder, hub=options.hub, nats=options.nats, software=options.software)
         )
@@ -93,19 +93,18 @@ async def run_node(options: RunOptions, on_ready: OnReady) -> None:
         tasks = [asyncio.create_task(_keep(part, name)) for part, name in (
             (office.relay.run, "relay"), (uploader.run, "attachments"),
         )]  # fmt: skip
-        if printer:
-            rights = GrpcRights(
-                options.hub or office.settings.hub,
-                office.settings.node,
-                lambda: office.key.signer,
-                skew_ms=lambda: _skew_ms(options.folder),
-                trust=office.trust,
-            )
-            stack.push_async_callback(rights.close)
-            press = partial(keep_pressing, options.folder, printer, rights=rights, stop=stop, now_ms=now_ms)
-            tasks.append(asyncio.create_task(_keep(press, "press")))
+        rights = GrpcRights(
+            options.hub or office.settings.hub,
+            office.settings.node,
+            lambda: office.key.signer,
+            skew_ms=lambda: _skew_ms(options.folder),
+            trust=office.trust,
+        )
+        stack.push_async_callback(rights.close)
+        press = partial(keep_pressing, options.folder, rights=rights, stop=stop, now_ms=now_ms)
+        tasks.append(asyncio.create_task(_keep(press, "press")))
         on_ready(office.settings.node, address)
-        _log.info("node.started", node=office.settings.node, http=address, prints=bool(printer))
+        _log.info("node.started", node=office.settings.node, http=address, printers=len(printers))
         stopping = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         _log.info("node.stopping")
@@ -134,6 +133,15 @@ def take_run_lock(folder: Path) -> FileLock:
     return lock
 
 
+def _adopt(options: RunOptions) -> list[Printer]:
+    """The printers that this run uses, remembered for the next."""
+    store = NodeStore.open(options.folder)
+    try:
+        return Printers(store).adopt(options.printers)
+    finally:
+        store.close()
+
+
 def look(folder: Path, node: str) -> Condition:
     """How the machine is, read by a connection of its own."""
     try:
@@ -150,6 +158,7 @@ def look(folder: Path, node: str) -> Condition:
             prints=tuple(sorted(Ledger(store).counts().items())),
             oldest_pending_s=max(now_ms() - written_ms, 0) // 1000,
             proof="" if proof is None else proof.indonesian(),
+            supplies=supplies(store, now_ms()),
         )
     except SepeError as exc:
         return Condition(node, storage=str(exc))

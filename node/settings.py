@@ -26,10 +26,14 @@ _COMMENTS = {
     "tls": "off: plain lines beyond this machine too, for a laboratory. Never with people's data.",
     "printer": "folder:PATH or ipp://HOST[:PORT]/PATH; empty: nothing is printed by itself.",
     "bytes_per_hour_max": "What may go in an hour, 0: no limit. Events count and never wait; photos wait.",
+    "blanks_min": "Below so many blanks of a kind at hand, ask for more: status and /metrics say so.",
     "photo_days": "Days that plain photos stay here for reprints, once sealed; the centre keeps them.",
 }
 PHOTO_DAYS = 30
 PHOTO_DAYS_MAX = 3_650
+# Half a day of a small printer.
+BLANKS_MIN = 50
+BLANKS_MIN_MAX = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class NodeSettings:
     Attributes:
         bytes_per_hour_max: for attachments (`sepe.budget`), 0 for no limit.
         photo_days: how long plain photos stay (`node.attach.retention`).
+        blanks_min: the refill threshold of each kind of blank, 0 for none.
     """
 
     node: str
@@ -48,6 +53,7 @@ class NodeSettings:
     tls: str = ""
     bytes_per_hour_max: int = 0
     photo_days: int = PHOTO_DAYS
+    blanks_min: int = BLANKS_MIN
 
 
 def load_settings(folder: Path) -> NodeSettings:
@@ -68,13 +74,17 @@ def load_settings(folder: Path) -> NodeSettings:
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise InvalidInputError(f"{SETTINGS_NAME} cannot be read: {exc}", hint="Mend the file by hand.") from exc
-    numbers = {"bytes_per_hour_max": check_bytes_per_hour, "photo_days": check_photo_days}
+    numbers = {
+        "bytes_per_hour_max": check_bytes_per_hour,
+        "photo_days": check_photo_days,
+        "blanks_min": check_blanks_min,
+    }
     known = {field.name for field in fields(NodeSettings)}
     for key, value in document.items():
         # Not isinstance: TOML's true is no number.
         if key not in known or type(value) is not (int if key in numbers else str):
             raise InvalidInputError(
-                f"{SETTINGS_NAME} knows only {', '.join(sorted(known))}; {' and '.join(numbers)} are numbers, "
+                f"{SETTINGS_NAME} knows only {', '.join(sorted(known))}; {', '.join(numbers)} are numbers, "
                 "the others texts",
                 field=key,
                 value=value,
@@ -110,6 +120,20 @@ def check_photo_days(value: int) -> int:
         raise InvalidInputError(
             f"photos stay 0 to {PHOTO_DAYS_MAX} days", field="photo_days", value=value, hint="30 is usual."
         )
+    return value
+
+
+def check_blanks_min(value: int) -> int:
+    """``value`` itself when it is a refill threshold.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+    if not 0 <= value <= BLANKS_MIN_MAX:
+        raise InvalidInputError(
+            f"the threshold is 0 for none, or up to {BLANKS_MIN_MAX} blanks", field="blanks_min", value=value,
+            hint="50 is half a day of a small printer.",
+        )  # fmt: skip
     return value
 
 

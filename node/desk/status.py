@@ -10,7 +10,8 @@ from node.attach.shelf import MISSING_KEY, Shelf
 from node.desk.proof import damage_counts, last_proof
 from node.link.notes import ENROL_REFUSAL_KEY, REFUSAL_KEY, TROUBLE_KEY, Trouble, refusal, token_refusal
 from node.printing.ledger import Ledger
-from node.stock import Stock
+from node.stock.shelf import Shelf as BlankShelf
+from node.stock.supplies import as_json, supplies
 from node.storage.store import NodeStore
 from sepe import hlc
 
@@ -54,7 +55,8 @@ def status(store: NodeStore, now_ms: int) -> dict[str, object]:
         "events_damaged": damaged.open,
         "events_lost": damaged.lost,
         "prints": Ledger(store).counts(),
-        "blanks": {product: states.get("at_hand", 0) for product, states in Stock(store).counts().items()},
+        "blanks": {product: states.get("at_hand", 0) for product, states in BlankShelf(store).counts().items()},
+        "supplies": [as_json(one, now_ms) for one in supplies(store, now_ms).printers],
         "clock_skew_ms": clock.skew_ms,
         "disk_free_bytes": shutil.disk_usage(store.folder).free,
         "hub": store.settings.hub,
@@ -101,6 +103,7 @@ def warnings(store: NodeStore, now_ms: int) -> Iterable[Caution]:
             f"{count} kartu menunggu blangko: sepe node blanks receive DIR --product … --first … --last …",
             f"{count} cards wait for blanks: sepe node blanks receive DIR --product … --first … --last …",
         )
+    yield from _of_the_supplies(store, now_ms)
     if count := prints.get("waiting_right"):
         yield Caution(
             "waiting_right",
@@ -116,6 +119,30 @@ def warnings(store: NodeStore, now_ms: int) -> Iterable[Caution]:
             "attachments_lost",
             f"{lost} lampiran tidak dapat dikirim ke pusat: sepe node doctor DIR, lalu ambil ulang fotonya",
             f"{lost} attachments cannot be sent to the centre: sepe node doctor DIR, then take the photos again",
+        )
+
+
+def _of_the_supplies(store: NodeStore, now_ms: int) -> Iterable[Caution]:
+    """What runs out, before it has run out."""
+    found = supplies(store, now_ms)
+    for product in found.low:
+        count = found.at_hand[product]
+        yield Caution(
+            "blanks_low",
+            f"Blangko {product} tinggal {count} (batas {found.blanks_min}): minta ke pusat",
+            f"{count} {product} blanks are left (threshold {found.blanks_min}): ask the centre for more",
+        )
+    for one in found.low_ribbons:
+        yield Caution(
+            "ribbon_low",
+            f"Pita {one.printer} tinggal {one.ribbon_left} kartu: siapkan yang baru, lalu sepe node ribbon DIR",
+            f"The ribbon of {one.printer} has {one.ribbon_left} cards left: then sepe node ribbon DIR",
+        )
+    for one in found.hot:
+        yield Caution(
+            "printer_hot",
+            f"{one.printer} sudah mencetak {one.cards_today} kartu hari ini, batas panasnya: pindahkan antreannya",
+            f"{one.printer} made {one.cards_today} cards today, all that heat allows: move its queue",
         )
 
 

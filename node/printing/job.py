@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from node.printing.spool import JobState
-from sepe.stock import BLANK_PRODUCTS as BLANK_PRODUCTS  # noqa: PLC0414 - passed on to who prints
+from sepe.stock import BLANK_PRODUCTS
 
 # The columns of the ledger's table in the order of `Job`'s fields.
 COLUMNS = (
