@@ -10,8 +10,8 @@ import importlib
 import typer
 
 MODULES = (
-    "hub.cli.setup", "hub.cli.look", "hub.cli.attach", "hub.cli.repair", "hub.cli.keep", "hub.cli.verify",
-    "hub.cli.run",
+    "hub.cli.setup", "hub.cli.look", "hub.cli.attach", "hub.cli.repair", "hub.cli.rights", "hub.cli.keep",
+    "hub.cli.verify", "hub.cli.run",
 )  # fmt: skip
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)

@@ -116,7 +116,7 @@ def decide(  # noqa: PLR0917 - options of one command
     """An officer's decision on a case; itself an event, so it is never lost or undone silently."""
     with opened(directory) as store:
         found, event = read_cases.decide(
-            store, case, keep, reason=reason, officer=officer or _login(), now_ms=now_ms()
+            store, case, keep, reason=reason, officer=officer or login(), now_ms=now_ms()
         )
     if as_json:
         emit({**found, "event": str(event)})
@@ -264,7 +264,8 @@ def _batches(frames: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield batch
 
 
-def _login() -> str:
+def login() -> str:
+    """The name of whoever is logged in, for the record."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):

@@ -1,8 +1,8 @@
-"""The right to print one issue of one document: one holder at a time, and a fence that rises as it moves.
+"""The hub's book of rights: who may print which issue, and the answers to those who ask.
 
-Who holds a right that never moved: the *home machine*, the first machine of the kecamatan that the NIK begins
-with, at fence 0. It prints its own roll offline and asks nobody. It cannot be one right for a whole office,
-because two machines of an office that is cut off would each print; the others of its office ask like everybody.
+The rules are `sepe.rights`; this module finds the facts and writes the moves, which are events of the hub itself.
+Who holds a right that never moved by itself: the machine that an officer gave the roll of the kecamatan to
+(``RollMoved``), else the *home machine*, the first machine of the kecamatan that the NIK begins with, at fence 0.
 An office whose machine ``-1`` is not enrolled is spoken for by its lowest number, and as that may change, its
 right is written down when it asks. So:
 
@@ -11,138 +11,280 @@ the claimant                                           gets
 =====================================================  ==================================================
 is not enrolled, or shut out                           ``unknown_node``, ``revoked``
 asks for a NIK in an open conflict of identities       ``nik_conflict``
-asks for an issue of which a card is out               ``already_printed``, and who printed it
-asks for an issue that another machine has in hand     ``held``: a job is sent or in doubt
+asks for a NIK whose owner is dead                     ``dead``
+asks for an issue of which a card is out               ``already_printed``: where, when, on which blank
+asks for an issue below one that is out                ``superseded``, and by whom
+asks for an issue of which another machine may just    ``in_hand``: a job is sent or in doubt there
+have made a card
 holds the right                                        granted, same fence
-asks while another machine holds it                    ``held``
-asks while nobody holds it (given back, or no home     granted; the right moves to it, fence + 1
+asks while another machine holds it                    ``held``; the holder is asked to let go, and the answer
+                                                       says what it said
+asks while nobody holds it (given back, or no home     granted; the right moves to it, a fence higher
 machine is enrolled)
 =====================================================  ==================================================
 
-So while rights are respected no issue has two holders that may print, line or no line: a right leaves a machine
-only when that machine gives it back. What this costs: a resident whose home machine is silent for long waits, or a
-supervisor prints by override, which the fence and the ``double_print`` case make visible.
+A denied claim is remembered for as long as it is repeated (`WISH_MS`), so that whoever waits hears when a right
+becomes free. Wishes and questions are no truth: lost with a disk, they come again with the next claim.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from hub.merge import log, project, registry
+from hub.dispatch import feed
+from hub.dispatch.book import entry_of, entry_of_roll
+from hub.dispatch.frames import FrameCache
+from hub.merge import project, registry
 from sepe import card, case
-from sepe.codec import Columns
-from sepe.errors import PeerProtocolError
-from sepe.events import Draft, Kind, body_of, draft
+from sepe.events import Draft, Kind, draft
+from sepe.hlc import wall_ms_of
 from sepe.ids import HUB_NODE
+from sepe.resident import Resident, life_of
+from sepe.rights import (
+    FENCE_MAX,
+    HOME_FENCE,
+    HOME_MACHINE,
+    NO_FENCE,
+    Entry,
+    claimed,
+    given_back,
+    taken_away,
+)
 from sepe.wire.v1 import event_pb2
 from sepe_io.sqlite import Connection
 
-FENCE_MAX = 1 << 62
+# A wish that was not repeated for so long is nobody's any more.
+WISH_MS = 7 * 24 * 3_600_000
+# A repeated wish is written again no more often than this: most claims of those who wait then write nothing.
+WISH_FRESH_MS = 10 * 60_000
+
+Key = tuple[int, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RightClaim:
+    """A machine asks for a right. ``above``: see `sepe.rights.claimed`."""
+
+    nik: int
+    product: str
+    issue: int
+    node: str
+    above: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RightReturn:
+    """A machine promised never to print under ``fence``."""
+
+    nik: int
+    product: str
+    issue: int
+    node: str
+    fence: int
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the hub says to a claim or a return.
+    """What the hub says to a claim or a return; the fields are those of ``ClaimResponse``.
 
     Attributes:
-        holder: who holds the right after this answer; ``""`` nobody.
-        moves: whether a RIGHT_MOVED event must be written for it.
+        granted: the claimant may print under ``fence``; for a return: it is taken.
+        holder: who holds the right, or made the card, after this answer; ``""`` nobody.
     """
 
     granted: bool
     holder: str
     fence: int
     reason: str
-    moves: bool = False
+    asked_ms: int = 0
+    kept: str = ""
+    holder_seen_ms: int = 0
+    printed_ms: int = 0
+    card_state: str = ""
+    serial: str = ""
+    next_issue: int = 0
 
-    def draft(self, nik: int, product: str, issue: int) -> Draft:
-        """The event that makes the answer true."""
+
+@dataclass(slots=True)
+class RightsDesk:
+    """Answers claims and returns in one write transaction; ``drafts`` are the moves, to be logged before it
+    commits.
+
+    Rights that moved are remembered, because the book on disk learns of them from the logged drafts.
+    """
+
+    connection: Connection
+    now_ms: int
+    frames: FrameCache
+    drafts: list[Draft] = field(default_factory=list)
+    _moved: dict[Key, Entry] = field(default_factory=dict)
+
+    def answer(self, request: RightClaim | RightReturn) -> Answer:
+        """The answer to one request, by the table above."""
+        if isinstance(request, RightReturn):
+            return self.give_back(request)
+        return self.claim(request)
+
+    def claim(self, claim: RightClaim) -> Answer:
+        """The answer to a claim."""
+        refusal = _stranger(self.connection, claim.node)
+        if refusal:
+            return Answer(False, "", 0, refusal)
+        key = (claim.nik, claim.product, claim.issue)
+        entry, is_written = self._entry(key)
+        events = self.frames.events_of(self.connection, claim.nik)
+        resident = project.fold_events(events) if events else None
+        obstacle = None if resident is None else self._obstacle(resident, claim, entry)
+        if obstacle is not None:
+            return obstacle
+        used = NO_FENCE if resident is None else _highest_fence(resident, claim)
+        # Only machine 1 may lean on a right that is written nowhere: of the others the lowest speaks, and that may
+        # change.
+        is_implied = not is_written and entry.fence == HOME_FENCE and not claim.node.endswith(HOME_MACHINE)
+        found = claimed(entry, claim.node, above=max(claim.above, int(is_implied)), used=used)
+        if found is None:
+            return self._denied(claim, entry)
+        if found != entry:
+            self._move(key, found, entry, "claimed")
+        self._forget_wish(claim)
+        return Answer(True, found.holder, found.fence, "")
+
+    def assign(self, claim: RightClaim) -> Answer:
+        """As a claim by that machine; it hears of the right by its list, for it did not ask."""
+        answer = self.claim(claim)
+        if answer.granted:
+            entry = Entry(answer.holder, answer.fence)
+            feed.tell_moved(self.connection, [claim.node], claim.nik, claim.product, claim.issue, entry)
+        return answer
+
+    def give_back(self, request: RightReturn) -> Answer:
+        """The answer to a return; giving back what one gave back already is answered the same way again."""
+        key = (request.nik, request.product, request.issue)
+        entry, _ = self._entry(key)
+        if entry == ("", request.fence + 1):
+            return Answer(True, "", entry.fence, "")
+        found = given_back(entry, request.node, request.fence)
+        if found is None:
+            reason = "stale_fence" if entry.holder == request.node else "not_holder"
+            return Answer(False, entry.holder, entry.fence, reason)
+        self._move(key, found, entry, "returned")
+        return Answer(True, "", found.fence, "returned")
+
+    def take_away(self, nik: int, product: str, issue: int, *, to: str, reason: str, officer: str) -> Entry:
+        """Move a right because an officer decided that its holder is gone for good."""
+        key = (nik, product, issue)
+        entry, _ = self._entry(key)
+        events = self.frames.events_of(self.connection, nik)
+        used = _highest_fence(project.fold_events(events), RightClaim(*key, to)) if events else NO_FENCE
+        found = taken_away(entry, to, used=used)
+        self._move(key, found, entry, reason, officer)
+        return found
+
+    def _entry(self, key: Key) -> tuple[Entry, bool]:
+        """The entry, and whether it is this right's own."""
+        moved = self._moved.get(key)
+        if moved is not None:
+            return moved, True
+        return entry_of(self.connection, *key)
+
+    def _obstacle(self, resident: Resident, claim: RightClaim, entry: Entry) -> Answer | None:
+        """Why no card of this issue may be made now, whoever holds the right."""
+        if case.is_on_hold(resident):
+            return Answer(False, entry.holder, entry.fence, "nik_conflict")
+        if life_of(resident) == event_pb2.LIFE_STATE_DEAD:
+            return Answer(False, entry.holder, entry.fence, "dead")
+        issues = card.issues_of(resident)
+        for found in issues:
+            if found.product != claim.product or found.issue < claim.issue:
+                continue
+            if found.valid is not None:
+                reason = "already_printed" if found.issue == claim.issue else "superseded"
+                return Answer(
+                    False, found.valid.node, found.valid.fence, reason,
+                    printed_ms=wall_ms_of(found.valid.out.stamp), card_state=project.state_name(found.valid.state),
+                    serial=found.valid.serial, next_issue=card.next_issue(issues, claim.product),
+                )  # fmt: skip
+            for attempt in found.attempts if found.issue == claim.issue else ():
+                if attempt.state in card.IN_HAND and attempt.node != claim.node:
+                    return replace(
+                        self._seen(Answer(False, attempt.node, attempt.fence, "in_hand"), attempt.node),
+                        card_state=project.state_name(attempt.state), serial=attempt.serial,
+                    )  # fmt: skip
+        return None
+
+    def _denied(self, claim: RightClaim, entry: Entry) -> Answer:
+        """Note the wish and ask the holder to let go."""
+        connection, key = self.connection, (claim.nik, claim.product, claim.issue)
+        row = connection.execute(
+            "SELECT wished_ms FROM right_wish WHERE nik = ? AND product = ? AND issue = ? AND node = ?",
+            (*key, claim.node),
+        ).fetchone()
+        if row is None or self.now_ms - row[0] > WISH_FRESH_MS:
+            connection.execute(
+                "INSERT OR REPLACE INTO right_wish (nik, product, issue, node, wished_ms) VALUES (?, ?, ?, ?, ?)",
+                (*key, claim.node, self.now_ms),
+            )
+            connection.execute("DELETE FROM right_wish WHERE wished_ms < ?", (self.now_ms - WISH_MS,))
+        asked = connection.execute(
+            "SELECT fence, asked_ms, kept FROM right_ask WHERE nik = ? AND product = ? AND issue = ?", key
+        ).fetchone()
+        if asked is None or asked[0] != entry.fence:
+            connection.execute(
+                "INSERT OR REPLACE INTO right_ask (nik, product, issue, fence, asked_ms, kept)"
+                " VALUES (?, ?, ?, ?, ?, '')",
+                (*key, entry.fence, self.now_ms),
+            )
+            asked = (entry.fence, self.now_ms, "")
+            feed.ask_to_let_go(connection, entry, *key, asked_by=claim.node)
+        answer = Answer(False, entry.holder, entry.fence, "held", asked_ms=asked[1], kept=asked[2])
+        return self._seen(answer, entry.holder)
+
+    def _seen(self, answer: Answer, node: str) -> Answer:
+        row = self.connection.execute("SELECT last_seen_ms FROM node WHERE node = ?", (node,)).fetchone()
+        return replace(answer, holder_seen_ms=0 if row is None or row[0] is None else max(int(row[0]), 0))
+
+    def _move(self, key: Key, found: Entry, before: Entry, reason: str, officer: str = "") -> None:
+        nik, product, issue = key
         body = event_pb2.RightMoved(
-            product=product, issue=issue, holder=self.holder, fence=self.fence, reason=self.reason
+            product=product, issue=issue, holder=found.holder, fence=found.fence, reason=reason, officer=officer
         )
-        return draft(Kind.RIGHT_MOVED, nik, body)
+        self.drafts.append(draft(Kind.RIGHT_MOVED, nik, body))
+        self._moved[key] = found
+        connection = self.connection
+        waiting = [
+            node
+            for (node,) in connection.execute(
+                "SELECT node FROM right_wish WHERE nik = ? AND product = ? AND issue = ?", key
+            )
+        ]
+        connection.execute("DELETE FROM right_ask WHERE nik = ? AND product = ? AND issue = ?", key)
+        home = entry_of_roll(connection, nik).holder
+        feed.tell_moved(connection, (*waiting, before.holder, found.holder, home), nik, product, issue, found)
+
+    def _forget_wish(self, claim: RightClaim) -> None:
+        self.connection.execute(
+            "DELETE FROM right_wish WHERE nik = ? AND product = ? AND issue = ? AND node = ?",
+            (claim.nik, claim.product, claim.issue, claim.node),
+        )
 
 
-def home_machine(connection: Connection, nik: int) -> str:
-    """The machine that holds the rights of this NIK's roll beforehand; ``""`` when none is enrolled there."""
-    kecamatan = f"{nik // 10**10:06}"
-    machines = connection.execute(
-        "SELECT DISTINCT node FROM key WHERE node > ? AND node < ? AND revoked_ms IS NULL",
-        (f"{kecamatan}-", f"{kecamatan}."),  # The full stop follows the hyphen in ASCII.
-    ).fetchall()
-    return min((node for (node,) in machines), key=lambda node: int(node[7:]), default="")
-
-
-def holder_of(connection: Connection, nik: int, product: str, issue: int) -> tuple[str, int]:
-    """(holder, fence) now; the holder is ``""`` when nobody holds it."""
-    row = connection.execute(
-        "SELECT holder, fence FROM print_right WHERE nik = ? AND product = ? AND issue = ?", (nik, product, issue)
-    ).fetchone()
-    if row is not None:
-        return str(row[0]), int(row[1])
-    return home_machine(connection, nik), 0
-
-
-def decide_claim(connection: Connection, nik: int, product: str, issue: int, node: str) -> Answer:
-    """The answer to a claim, by the table above; inside a write transaction."""
-    refusal = _stranger(connection, node)
-    if refusal:
-        return Answer(False, "", 0, refusal)
-    holder, fence = holder_of(connection, nik, product, issue)
-    resident = project.fold_events(log.events_of(connection, [nik])[nik])
-    if case.is_on_hold(resident):
-        return Answer(False, holder, fence, "nik_conflict")
-    for found in card.issues_of(resident):
-        if (found.product, found.issue) != (product, issue):
-            continue
-        if found.valid is not None:
-            return Answer(False, found.valid.first.node, found.valid.fence, "already_printed")
-        for attempt in found.attempts:
-            in_hand = attempt.state in (card.SENT, card.IN_DOUBT)
-            if in_hand and attempt.first.node != node:
-                return Answer(False, attempt.first.node, attempt.fence, "held")
-    if holder == node:
-        # Only machine 1 may lean on a right that is written nowhere.
-        is_implied = fence == 0 and not node.endswith("-1")
-        return Answer(True, node, fence + is_implied, "", moves=is_implied)
-    if holder:
-        return Answer(False, holder, fence, "held")
-    return Answer(True, node, fence + 1, "", moves=True)
-
-
-def decide_return(connection: Connection, nik: int, product: str, issue: int, node: str, *, fence: int) -> Answer:
-    """The answer to a return; giving back what one gave back already is answered the same way again."""
-    holder, held_fence = holder_of(connection, nik, product, issue)
-    if not holder and held_fence == fence + 1:
-        return Answer(True, "", held_fence, "")
-    if holder != node:
-        return Answer(False, holder, held_fence, "not_holder")
-    if fence != held_fence:
-        return Answer(False, holder, held_fence, "stale_fence")
-    return Answer(True, "", held_fence + 1, "returned", moves=True)
-
-
-def apply_frame(connection: Connection, columns: Columns, start: int, table: str = "print_right") -> None:
-    """Fold the moved rights of a hub's frame, in any order: the highest fence stands, ties go by stamp."""
-    for index in range(start, len(columns)):
-        if columns.kinds[index] != Kind.RIGHT_MOVED:
-            continue
-        try:
-            moved = body_of(columns.kinds[index], columns.bodies[index])
-        except PeerProtocolError:
-            continue  # Parked with its reason.
-        assert isinstance(moved, event_pb2.RightMoved)
-        if moved.fence > FENCE_MAX:
-            continue
+def note_kept(connection: Connection, key: Key, *, fence: int, reason: str, holder: str) -> None:
+    """The holder was asked for a right and keeps it; whoever claims hears why."""
+    if entry_of(connection, *key)[0] == (holder, fence):
         connection.execute(
-            f"INSERT INTO {table} (nik, product, issue, holder, fence, stamp, reason) VALUES (?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET holder = excluded.holder, fence = excluded.fence, stamp = excluded.stamp,"
-            " reason = excluded.reason WHERE (excluded.fence, excluded.stamp) > (fence, stamp)",
-            (
-                columns.niks[index], moved.product, moved.issue, moved.holder, moved.fence,
-                min(columns.stamps[index], FENCE_MAX), moved.reason,
-            ),
-        )  # fmt: skip
+            "UPDATE right_ask SET kept = ?"
+            " WHERE nik = ? AND product = ? AND issue = ? AND fence = ? AND kept <> ?",
+            (reason, *key, fence, reason),
+        )
+
+
+def _highest_fence(resident: Resident, claim: RightClaim) -> int:
+    fences = (
+        step.fence
+        for step in resident.steps
+        if (step.product, step.issue) == (claim.product, claim.issue) and step.fence <= FENCE_MAX
+    )
+    return max(fences, default=NO_FENCE)
 
 
 def _stranger(connection: Connection, node: str) -> str:

@@ -14,12 +14,13 @@ from typing import Any, Protocol
 
 import grpc
 import grpc.aio
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from hub.attach.service import SERVICE as ATTACHMENTS
 from hub.attach.service import AttachmentsService
+from hub.dispatch.service import RightsService, RightsStore
 from hub.ingest.acks import corrupt
 from hub.ingest.greetings import Greetings
 from hub.ingest.merger import Merger
@@ -43,16 +44,11 @@ from sepe_io.keys import verify
 from sepe_io.logs import logger
 from sepe_io.tasks import end_tasks
 
-CLAIM_PREFIX = b"sepe-claim-1\0"
 ENROL_PREFIX = b"sepe-enrol-1\0"
 ROTATE_PREFIX = b"sepe-rotate-1\0"
 # A Push call that carries the node's greeting here is that node's: a frame of another is refused.
 HELLO_METADATA = "sepe-hello-bin"
-# A claim is signed and used at once; the rest is for clocks.
-CLAIM_AGE_MS_MAX = 5 * 60_000
 STOP_GRACE_S = 1.0
-NIK_MAX = 9_999_999_999_999_999
-PRODUCT_CHARS_MAX = 40
 
 SERVICES = (
     sync_pb2.DESCRIPTOR.services_by_name["Sync"].full_name,
@@ -63,13 +59,8 @@ SERVICES = (
 _log = logger("hub.grpc")
 
 
-class RpcStore(Protocol):
+class RpcStore(RightsStore, Protocol):
     """What the services need of the hub's storage; `hub.merge.store.HubStore` is one."""
-
-    def public_key_of(
-        self, node: str, key_id: bytes, *, now_ms: int | None = None, even_revoked: bool = False
-    ) -> bytes:
-        """Raises PeerProtocolError: ``unknown_node``, ``unknown_key``, ``revoked``, ``retired_key``."""
 
     def keys_of(self, node: str) -> list[bytes]:
         """Every public key that the node ever had."""
@@ -84,16 +75,6 @@ class RpcStore(Protocol):
 
     def rotate(self, node: str, old_key_id: bytes, new_key: bytes, *, now_ms: int) -> tuple[bool, str, int]:
         """(accepted, reason, until when the old key signs)."""
-
-    def claim_right(
-        self, nik: int, product: str, issue: int, node: str, *, now_ms: int
-    ) -> tuple[bool, str, int, str]:
-        """(granted, holder, fence, reason)."""
-
-    def return_right(
-        self, nik: int, product: str, issue: int, node: str, *, fence: int, now_ms: int
-    ) -> tuple[bool, str]:
-        """(returned, reason)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -214,63 +195,6 @@ class SyncService(sync_pb2_grpc.SyncServicer):
             stream.end_if_done()
 
 
-class RightsService(rights_pb2_grpc.RightsServicer):
-    """Claim and Return, each signed by the node that asks."""
-
-    def __init__(self, store: RpcStore, writer: WriterThread) -> None:
-        self._store = store
-        self._writer = writer
-
-    async def Claim(self, request: rights_pb2.ClaimRequest, context: Any) -> rights_pb2.ClaimResponse:
-        try:
-            granted, holder, fence, reason = await self._writer.call(self._claim, request)
-        except PeerProtocolError as exc:
-            return rights_pb2.ClaimResponse(reason=exc.reason)
-        except TransientError as exc:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, str(exc))
-        right = rights_pb2.Right(
-            nik=request.nik, product=request.product, issue=request.issue, holder=holder, fence=fence
-        )
-        return rights_pb2.ClaimResponse(granted=granted, right=right, reason=reason)
-
-    async def Return(self, request: rights_pb2.ReturnRequest, context: Any) -> rights_pb2.ReturnResponse:
-        try:
-            returned, reason = await self._writer.call(self._return, request)
-        except PeerProtocolError as exc:
-            return rights_pb2.ReturnResponse(reason=exc.reason)
-        except TransientError as exc:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, str(exc))
-        return rights_pb2.ReturnResponse(returned=returned, reason=reason)
-
-    def _claim(self, request: rights_pb2.ClaimRequest) -> tuple[bool, str, int, str]:
-        now_ms = _now_ms()
-        self._check(request, now_ms)
-        return self._store.claim_right(request.nik, request.product, request.issue, request.node, now_ms=now_ms)
-
-    def _return(self, request: rights_pb2.ReturnRequest) -> tuple[bool, str]:
-        now_ms = _now_ms()
-        self._check(request, now_ms)
-        if request.fence >= 1 << 62:
-            raise PeerProtocolError("invalid_fence")
-        return self._store.return_right(
-            request.nik, request.product, request.issue, request.node, fence=request.fence, now_ms=now_ms
-        )
-
-    def _check(self, request: rights_pb2.ClaimRequest | rights_pb2.ReturnRequest, now_ms: int) -> None:
-        """Raises PeerProtocolError unless the node asked this just now, within the bounds of what can be asked."""
-        if request.node == HUB_NODE:
-            raise PeerProtocolError("unknown_node")
-        public_key = self._store.public_key_of(request.node, request.key_id, now_ms=now_ms)
-        if not verify(public_key, request.signature, CLAIM_PREFIX + signed_part(request)):
-            raise PeerProtocolError("bad_signature")
-        if abs(request.clock_ms - now_ms) > CLAIM_AGE_MS_MAX:
-            raise PeerProtocolError("clock")
-        if not 0 < request.nik <= NIK_MAX:
-            raise PeerProtocolError("invalid_nik")
-        if not request.product or len(request.product) > PRODUCT_CHARS_MAX or request.issue == 0:
-            raise PeerProtocolError("invalid_product")
-
-
 class EnrolmentService(enrolment_pb2_grpc.EnrolmentServicer):
     """A token and the proof of a key, for a place in the registry."""
 
@@ -364,7 +288,8 @@ class GrpcIngest:
         self._health = health.aio.HealthServicer()
         self.port = 0
         sync_pb2_grpc.add_SyncServicer_to_server(SyncService(store, writer, merger, greetings), self._server)
-        rights_pb2_grpc.add_RightsServicer_to_server(RightsService(store, writer), self._server)
+        self._rights = RightsService(store, writer)
+        rights_pb2_grpc.add_RightsServicer_to_server(self._rights, self._server)
         enrolment_pb2_grpc.add_EnrolmentServicer_to_server(
             EnrolmentService(
                 store, writer, nats_url, on_change, b"" if attachments is None else attachments.sealing_key
@@ -393,15 +318,8 @@ class GrpcIngest:
     async def stop(self) -> None:
         """Refuse new calls and end those that run."""
         await self._health.enter_graceful_shutdown()
+        self._rights.close()
         await self._server.stop(STOP_GRACE_S)
-
-
-def signed_part(request: Message) -> bytes:
-    """What a claim or a return signs: the message without its signature."""
-    copy = type(request)()
-    copy.CopyFrom(request)
-    copy.ClearField("signature")
-    return copy.SerializeToString(deterministic=True)
 
 
 def rotation_signed_part(request: enrolment_pb2.RotateRequest) -> bytes:

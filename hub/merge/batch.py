@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hub.dispatch import rights
+from hub.dispatch import book, watch
 from hub.merge import log, wanted
 from hub.merge.arrival import BY_HAND, Arrival, Outcome, hold_fork
 from hub.merge.fold import Heads, fold_frame, write_heads, write_parked
@@ -88,7 +88,9 @@ class Batch:
         if parked:
             write_parked(self._connection, number, parked)
         if header.node == HUB_NODE:
-            rights.apply_frame(self._connection, columns, skip)
+            book.apply_frame(self._connection, columns, skip)
+        else:
+            watch.mark(self._connection, columns, skip)
         ahead_ms = wall_ms_of(max(columns.stamps)) - arrival.received_ms
         if ahead_ms > AHEAD_MS_MAX:
             self._ahead_ms[header.node] = ahead_ms

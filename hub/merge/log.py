@@ -184,24 +184,24 @@ def events_of(connection: Connection, niks: Iterable[int]) -> dict[int, list[Eve
     for nik in niks:
         found[nik] = []
         row = connection.execute("SELECT refs FROM head WHERE nik = ?", (nik,)).fetchone()
-        for number, index in _refs(row[0]) if row else ():
+        for number, index in pointers(row[0]) if row else ():
             wanted[number].append(index)
     for number, indexes in sorted(wanted.items()):
         try:
             for event in events_in(frame(connection, number), indexes):
                 found[event.nik].append(event)
         except (IndexError, KeyError) as exc:
-            raise _misled(f"to an event of frame {number} that is none of its own") from exc
+            raise misled(f"to an event of frame {number} that is none of its own") from exc
     return found
 
 
-def _refs(refs: bytes) -> list[tuple[int, int]]:
+def pointers(refs: bytes) -> list[tuple[int, int]]:
     if len(refs) % REF.size:
-        raise _misled("nowhere")
+        raise misled("nowhere")
     return refs_of(refs)
 
 
-def _misled(where: str) -> StorageDamagedError:
+def misled(where: str) -> StorageDamagedError:
     return StorageDamagedError(f"a resident's head points {where}; mend it: sepe hub verify")
 
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from hub.dispatch import watch
 from hub.merge import log
 from sepe import card, case
 from sepe.errors import PeerProtocolError
@@ -167,6 +168,7 @@ def _store(connection: Connection, secret: bytes, folded: _Folded) -> bool:
         f"INSERT INTO resident_case ({_CASE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         _case_rows(secret, folded),
     )
+    watch.note(connection, nik, folded.resident)
     connection.execute("DELETE FROM dirty WHERE nik = ?", (nik,))
     return True
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 
-from hub.dispatch import rights
+from hub.dispatch import book, watch
 from hub.merge import log
 from hub.merge.fold import Heads, fold_frame, write_heads, write_parked
 from hub.merge.schema import HEAD_TRIGGERS, REBUILT, SUSPECT_HEADS
@@ -83,7 +83,9 @@ def _fold(connection: Connection, frames: Sequence[log.LoggedFrame]) -> None:
         )
         write_parked(connection, logged.number, parked, f"{_PREFIX}parked")
         if opened.header.node == HUB_NODE:
-            rights.apply_frame(connection, opened.columns, logged.skip, f"{_PREFIX}print_right")
+            book.apply_frame(connection, opened.columns, logged.skip, _PREFIX)
+        else:
+            watch.mark(connection, opened.columns, logged.skip)
     write_heads(connection, heads, f"{_PREFIX}head")
 
 

@@ -52,6 +52,16 @@ CREATE TABLE {table} (
 ) WITHOUT ROWID;
 """
 
+_ROLL_RIGHT_TABLE = """
+CREATE TABLE {table} (
+    kecamatan INTEGER PRIMARY KEY,
+    holder TEXT NOT NULL,
+    fence INTEGER NOT NULL,
+    stamp INTEGER NOT NULL,
+    reason TEXT NOT NULL
+);
+"""
+
 # NOT EXISTS, because the upsert's own conflict rule would override an OR IGNORE in the trigger.
 HEAD_TRIGGERS = tuple(
     f"CREATE TRIGGER head_{name} AFTER {change} ON head WHEN {_SUSPECT.format(row='new')}"
@@ -63,7 +73,8 @@ HEAD_TRIGGERS = tuple(
 SUSPECT_HEADS = f"SELECT nik FROM head WHERE {_SUSPECT.format(row='head')}"
 
 # Tables that a rebuild makes anew, by the name they have in use.
-REBUILT = {"head": _HEAD_TABLE, "parked": _PARKED_TABLE, "print_right": _RIGHT_TABLE}
+_REBUILT_FIRST = {"head": _HEAD_TABLE, "parked": _PARKED_TABLE, "print_right": _RIGHT_TABLE}
+REBUILT = {**_REBUILT_FIRST, "roll_right": _ROLL_RIGHT_TABLE}
 
 _FIRST = (
     """
@@ -162,7 +173,7 @@ CREATE TABLE quarantine_overflow (
     PRIMARY KEY (bucket, reason)
 ) WITHOUT ROWID;
 """
-    + "".join(template.format(table=table) for table, template in REBUILT.items())
+    + "".join(template.format(table=table) for table, template in _REBUILT_FIRST.items())
     + "".join(f"{trigger};\n" for trigger in HEAD_TRIGGERS)
 )
 
@@ -198,4 +209,66 @@ CREATE TABLE proof (
 ) WITHOUT ROWID;
 """
 
-STEPS = [_FIRST, _RETIRED_KEYS, _READING_BACK]
+# feed: the newest word on each subject, for each machine; see hub.dispatch.feed.
+# right_wish, right_ask: claims that were denied and what the holder was asked and said. No truth: they come again.
+# card_mark: residents whose cards are to be looked at; forced_card, recalled_card: what was found.
+_DISPATCH = (
+    _ROLL_RIGHT_TABLE.format(table="roll_right")
+    + """
+CREATE TABLE feed (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    node TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    nik INTEGER NOT NULL,
+    product TEXT NOT NULL,
+    issue INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE UNIQUE INDEX feed_subject ON feed (nik, kind, product, issue, node);
+CREATE INDEX feed_of_node ON feed (node, number);
+CREATE TABLE right_wish (
+    nik INTEGER NOT NULL,
+    product TEXT NOT NULL,
+    issue INTEGER NOT NULL,
+    node TEXT NOT NULL,
+    wished_ms INTEGER NOT NULL,
+    PRIMARY KEY (nik, product, issue, node)
+) WITHOUT ROWID;
+CREATE INDEX right_wish_age ON right_wish (wished_ms);
+CREATE TABLE right_ask (
+    nik INTEGER NOT NULL,
+    product TEXT NOT NULL,
+    issue INTEGER NOT NULL,
+    fence INTEGER NOT NULL,
+    asked_ms INTEGER NOT NULL,
+    kept TEXT NOT NULL,
+    PRIMARY KEY (nik, product, issue)
+) WITHOUT ROWID;
+CREATE TABLE card_mark (nik INTEGER PRIMARY KEY);
+CREATE TABLE forced_card (
+    nik INTEGER NOT NULL,
+    attempt TEXT NOT NULL,
+    product TEXT NOT NULL,
+    issue INTEGER NOT NULL,
+    node TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (nik, product, issue, attempt)
+) WITHOUT ROWID;
+CREATE TABLE recalled_card (
+    nik INTEGER NOT NULL,
+    attempt TEXT NOT NULL,
+    product TEXT NOT NULL,
+    issue INTEGER NOT NULL,
+    node TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (nik, product, issue, attempt)
+) WITHOUT ROWID;
+"""
+)
+
+STEPS = [_FIRST, _RETIRED_KEYS, _READING_BACK, _DISPATCH]

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import secrets
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from hub.dispatch import rights
+from hub.dispatch import feed, rights, watch
+from hub.dispatch.frames import FrameCache
 from hub.merge import log, project, proofs, registry, wanted
 from hub.merge.arrival import VIA_RELEASE, VIA_SELF, Arrival, Outcome, prove, refuse
 from hub.merge.batch import Batch, StaleWriterError
@@ -49,6 +50,7 @@ class HubStore:
         self.directory = directory
         self.connection = connection
         self._own = OwnHistory(connection, signer)
+        self._frames = FrameCache()
 
     @classmethod
     def create(cls, directory: Path, *, now_ms: int) -> HubStore:
@@ -234,34 +236,67 @@ class HubStore:
         """See `log.chain_at`."""
         return log.chain_at(self.connection, node, epoch, seq)
 
-    def claim_right(
-        self, nik: int, product: str, issue: int, node: str, *, now_ms: int
-    ) -> tuple[bool, str, int, str]:
-        """Ask for the right to print one issue; (granted, holder, fence, reason). See `hub.dispatch.rights`."""
+    def answer_rights(
+        self, requests: Sequence[rights.RightClaim | rights.RightReturn], *, now_ms: int
+    ) -> list[rights.Answer]:
+        """Answer claims and returns in one transaction, in order; every move is logged when this returns."""
         with transaction(self.connection):
-            answer = rights.decide_claim(self.connection, nik, product, issue, node)
-            if answer.moves:
-                self._append_own([answer.draft(nik, product, issue)], now_ms)
-        return answer.granted, answer.holder, answer.fence, answer.reason
+            desk = self.rights_desk(now_ms)
+            answers = [desk.answer(one) for one in requests]
+            self.append_in_transaction(desk.drafts, now_ms)
+        return answers
+
+    def rights_desk(self, now_ms: int) -> rights.RightsDesk:
+        """For decisions on rights, inside a write transaction; log its drafts before that commits."""
+        return rights.RightsDesk(self.connection, now_ms, self._frames)
+
+    def claim_right(self, nik: int, product: str, issue: int, node: str, *, now_ms: int) -> rights.Answer:
+        """Ask for the right to print one issue. See `hub.dispatch.rights`."""
+        return self.answer_rights([rights.RightClaim(nik, product, issue, node)], now_ms=now_ms)[0]
 
     def return_right(
         self, nik: int, product: str, issue: int, node: str, *, fence: int, now_ms: int
-    ) -> tuple[bool, str]:
-        """Give a right back, unprinted; (returned, reason)."""
+    ) -> rights.Answer:
+        """Give a right back, unprinted."""
+        return self.answer_rights([rights.RightReturn(nik, product, issue, node, fence)], now_ms=now_ms)[0]
+
+    def keep_rights(self, node: str, kept: Iterable[tuple[int, str, int, int, str]]) -> None:
+        """A machine keeps rights that it was asked for: (NIK, product, issue, fence, why) of each."""
         with transaction(self.connection):
-            answer = rights.decide_return(self.connection, nik, product, issue, node, fence=fence)
-            if answer.moves:
-                self._append_own([answer.draft(nik, product, issue)], now_ms)
-        return answer.granted, answer.reason
+            for nik, product, issue, fence, reason in kept:
+                rights.note_kept(self.connection, (nik, product, issue), fence=fence, reason=reason, holder=node)
+
+    def news_for(self, node: str, feed_id: bytes, after: int) -> feed.News:
+        """What a machine has not heard yet, see `hub.dispatch.feed`."""
+        with translated():
+            return feed.news(self.connection, node, feed_id, after)
+
+    def list_id(self) -> bytes:
+        """See `hub.dispatch.feed.list_id`."""
+        with translated():
+            return feed.list_id(self.connection)
+
+    def told_since(self, number: int) -> tuple[int, set[str]]:
+        """The last number of the lists of news, and the machines told something above ``number``."""
+        with translated():
+            return feed.last_number(self.connection), feed.nodes_with_news(self.connection, number)
 
     def append_own(self, drafts: Sequence[Draft], *, now_ms: int) -> list[EventId]:
         """Write events of the hub itself, through the same log and merge as everybody's."""
         with transaction(self.connection):
             return self._append_own(drafts, now_ms)
 
+    def append_in_transaction(self, drafts: Sequence[Draft], now_ms: int) -> None:
+        """Like `append_own`, as part of the caller's transaction; no drafts, no frame."""
+        if drafts:
+            self._append_own(drafts, now_ms)
+
     def project(self, niks: Sequence[int] | None = None) -> int:
         """Bring the cases up to date, of all NIK (``None``) or of some; return how many NIK were folded."""
-        return project.project(self.connection, niks)
+        done = project.project(self.connection, niks)
+        if niks is None:
+            watch.project(self.connection)
+        return done
 
     def release(self, held_id: int) -> Outcome | None:
         """Merge a frame out of quarantine, as a person decided; ``None`` when it is not there.

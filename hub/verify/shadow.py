@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hub.dispatch import rights
+from hub.dispatch import book
 from hub.merge.fold import NO_NIK, Heads, fold_frame, write_heads, write_parked
 from hub.merge.schema import HEAD_COLUMNS, REBUILT
 from sepe.head import REF, refs_of
@@ -63,7 +63,7 @@ class Shadow:
             )
             write_parked(self._connection, number, parked, "shadow.parked")
             if frame.header.node == HUB_NODE:
-                rights.apply_frame(self._connection, frame.columns, skip, "shadow.print_right")
+                book.apply_frame(self._connection, frame.columns, skip, "shadow.")
         write_heads(self._connection, heads, "shadow.head")
         if mine:
             self._connection.execute("COMMIT")

@@ -18,7 +18,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from hub.endpoints import Endpoints
-from hub.ingest.grpc import CLAIM_PREFIX, ENROL_PREFIX, signed_part
+from hub.dispatch.service import CLAIM_PREFIX, signed_part
+from hub.ingest.grpc import ENROL_PREFIX
 from hub.merge.store import HubStore
 from sepe import subjects
 from sepe.rpc.v1 import enrolment_pb2, enrolment_pb2_grpc, rights_pb2, rights_pb2_grpc, sync_pb2, sync_pb2_grpc

@@ -59,7 +59,7 @@ def store(tmp_path: Path, node: Node, other: Node) -> Iterator[HubStore]:
         for frames in zip(node.frames(FRAME_EVENTS), other.frames(1), strict=False):
             send(store, frames)
         send(store, node.frames(FRAME_EVENTS))
-        assert store.claim_right(nik_of(9, "537106"), "ktp-el", 1, node.name, now_ms=START_MS)[0]
+        assert store.claim_right(nik_of(9, "537106"), "ktp-el", 1, node.name, now_ms=START_MS).granted
         store.project()
         yield store
 

@@ -1,0 +1,141 @@
+"""What the centre has to tell an office machine: one list per machine, read by `sepe.rpc.v1.Rights.Changes`.
+
+Each row is the newest word on one subject: a newer one takes its place under a higher number. So the list of a
+machine that is silent for a month does not grow beyond its subjects, and a machine that lost its place reads
+everything once more. Every word says how things are and not what changed, so hearing it twice does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sepe import card, case
+from sepe.resident import Resident, identities, life_of, standing_claim
+from sepe.rights import Entry
+from sepe.rpc.v1 import rights_pb2
+from sepe.wire.v1 import event_pb2
+from sepe_io.sqlite import Connection
+
+CHANGES_MAX = 500
+MOVED, LET_GO, STANDING, ROLL = "moved", "let_go", "standing", "roll"
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """A part of one machine's list: changes in order, where to go on, and whether more wait."""
+
+    changes: list[rights_pb2.Change]
+    last: int
+    more: bool
+
+
+def tell(  # noqa: PLR0917 - the columns of a row
+    connection: Connection, node: str, kind: str, nik: int, product: str, issue: int, body: rights_pb2.Change
+) -> bool:
+    """Put a word on a machine's list unless it says what the last one on its subject said; whether it is new."""
+    data = body.SerializeToString(deterministic=True)
+    subject = (node, kind, nik, product, issue)
+    row = connection.execute(
+        "SELECT body FROM feed WHERE node = ? AND kind = ? AND nik = ? AND product = ? AND issue = ?", subject
+    ).fetchone()
+    if row is not None and bytes(row[0]) == data:
+        return False
+    connection.execute(
+        "INSERT OR REPLACE INTO feed (node, kind, nik, product, issue, body) VALUES (?, ?, ?, ?, ?, ?)",
+        (*subject, data),
+    )
+    return True
+
+
+def tell_moved(  # noqa: PLR0917 - the parts of a right
+    connection: Connection, nodes: Iterable[str], nik: int, product: str, issue: int, entry: Entry
+) -> None:
+    """Say who holds a right now. What a machine was asked about it before is answered by that."""
+    right = rights_pb2.Right(product=product, issue=issue, holder=entry.holder, fence=entry.fence)
+    for node in sorted(set(nodes) - {""}):
+        tell(connection, node, MOVED, nik, product, issue, rights_pb2.Change(moved=right))
+        connection.execute(
+            "DELETE FROM feed WHERE node = ? AND kind = ? AND nik = ? AND product = ? AND issue = ?",
+            (node, LET_GO, nik, product, issue),
+        )
+
+
+def ask_to_let_go(
+    connection: Connection, entry: Entry, nik: int, product: str, issue: int, *, asked_by: str
+) -> None:
+    """Ask the holder of a right for it."""
+    question = rights_pb2.LetGo(product=product, issue=issue, fence=entry.fence, asked_by=asked_by)
+    tell(connection, entry.holder, LET_GO, nik, product, issue, rights_pb2.Change(let_go=question))
+
+
+def tell_roll(connection: Connection, nodes: Iterable[str], kecamatan_code: str, entry: Entry) -> None:
+    """Say who holds a kecamatan's roll; the code stands where other words have a NIK."""
+    right = rights_pb2.RollRight(kecamatan_code=kecamatan_code, holder=entry.holder, fence=entry.fence)
+    for node in sorted(set(nodes) - {""}):
+        tell(connection, node, ROLL, int(kecamatan_code), "", 0, rights_pb2.Change(roll=right))
+
+
+def tell_standing(connection: Connection, nik: int, resident: Resident, others: Iterable[str]) -> None:
+    """Say what decides over a resident's cards, to every machine that has to do with him and to ``others``.
+
+    Who is alive, undisputed and has no card to be collected is not worth a word, unless there was another one.
+    """
+    standing = standing_of(resident)
+    nodes = {claim.version.node for claim in resident.claims} | {step.version.node for step in resident.steps}
+    told = {
+        node for (node,) in connection.execute("SELECT node FROM feed WHERE kind = ? AND nik = ?", (STANDING, nik))
+    }
+    is_plain = standing == rights_pb2.Standing(life=event_pb2.LIFE_STATE_ALIVE)
+    for node in sorted((told if is_plain else nodes | told | set(others)) - {""}):
+        tell(connection, node, STANDING, nik, "", 0, rights_pb2.Change(standing=standing))
+
+
+def standing_of(resident: Resident) -> rights_pb2.Standing:
+    """What of a record decides over cards."""
+    standing = rights_pb2.Standing(
+        on_hold=case.is_on_hold(resident), life=event_pb2.LifeState.ValueType(life_of(resident))
+    )
+    decisions = sorted(one for one in resident.decisions if one.case_kind == case.NIK_CONFLICT)
+    claim = standing_claim(resident)
+    if decisions and claim is not None and not standing.on_hold:
+        standing.settled.extend(sorted(identities(resident)))
+        standing.keep = claim.identity
+        standing.reason = decisions[-1].reason
+    for issue, attempt, reason in card.to_collect(resident):
+        standing.recalls.add(
+            product=issue.product, issue=issue.issue, attempt=attempt.attempt, serial=attempt.serial,
+            node=attempt.node, reason=reason,
+        )  # fmt: skip
+    return standing
+
+
+def list_id(connection: Connection) -> bytes:
+    """Names this hub's lists: another one after a restore, so that every machine reads its list from the start."""
+    return bytes(connection.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()[0])
+
+
+def news(connection: Connection, node: str, feed: bytes, after: int, limit: int = CHANGES_MAX) -> News:
+    """What a machine has not heard yet, from the start when it counts in another list."""
+    start = after if feed == list_id(connection) else 0
+    rows = connection.execute(
+        "SELECT number, nik, body FROM feed WHERE node = ? AND number > ? ORDER BY number LIMIT ?",
+        (node, start, limit + 1),
+    ).fetchall()
+    changes = []
+    for number, nik, body in rows[:limit]:
+        change = rights_pb2.Change.FromString(body)
+        change.number, change.nik = number, nik
+        changes.append(change)
+    return News(changes, changes[-1].number if changes else start, len(rows) > limit)
+
+
+def last_number(connection: Connection) -> int:
+    """The highest number given so far."""
+    return int(connection.execute("SELECT COALESCE(MAX(number), 0) FROM feed").fetchone()[0])
+
+
+def nodes_with_news(connection: Connection, after: int) -> set[str]:
+    """Machines to which something was said since."""
+    rows = connection.execute("SELECT DISTINCT node FROM feed WHERE number > ?", (after,))
+    return {node for (node,) in rows}
