@@ -25,7 +25,10 @@ def register(app: typer.Typer) -> None:
     def run(  # noqa: PLR0917 - options of a command
         folder: Dir,
         http: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the page listens; port 0: any.")] = "",
-        printer: Annotated[str, typer.Option(help="Instead of the printer in node.toml.")] = "",
+        printer: Annotated[
+            list[str] | None,
+            typer.Option(help="A printer to use from now on, instead of those used before; may be repeated."),
+        ] = None,
         hub: Hub = "",
         nats: Nats = "",
         log: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
@@ -48,7 +51,7 @@ def register(app: typer.Typer) -> None:
         options = RunOptions(
             folder=folder,
             http=split_address(http, field="--http") if http else None,
-            printer=printer,
+            printers=tuple(printer or ()),
             hub=_address(hub),
             nats=nats,
             software=f"sepe {version('sepe')}",

@@ -225,15 +225,14 @@ class Ledger:
             ).rowcount
             for product in BLANK_PRODUCTS:
                 at_hand = execute(
-                    "SELECT count(*) FROM (SELECT 1 FROM blank WHERE product = ? AND state = 'at_hand' LIMIT 500)",
-                    (product,),
-                ).fetchone()[0]
+                    "SELECT 1 FROM blank WHERE product = ? AND state = 'at_hand' LIMIT 1", (product,)
+                ).fetchone()
                 if at_hand:
+                    # All of them: who gets the blanks is for the queue's policy (`sepe.dispatch.policy`).
                     moved += execute(
-                        "UPDATE job SET state = 'queued', reason = '', changed_ms = ? WHERE id IN (SELECT id "
-                        f"FROM job WHERE state = 'waiting_blank' AND {JOB_IS_OPEN} AND product = ? "
-                        "ORDER BY wanted DESC, issue > 1, id LIMIT ?)",
-                        (now_ms, product, at_hand),
+                        "UPDATE job SET state = 'queued', reason = '', changed_ms = ? "
+                        f"WHERE state = 'waiting_blank' AND {JOB_IS_OPEN} AND product = ?",
+                        (now_ms, product),
                     ).rowcount
                 else:
                     moved += execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 
 from node.desk.day import day_of
@@ -34,6 +35,14 @@ class Paper:
         Raises:
             InvalidInputError: the recording is gone or cannot be drawn; a person must record it again.
         """
+        return self.prepare(job, now_ms)()
+
+    def prepare(self, job: Job, now_ms: int) -> Callable[[], Document]:
+        """Everything that the document says, read now; the answer draws it, wherever it is called.
+
+        Raises:
+            InvalidInputError: the recording is gone; the drawing raises it when it cannot be drawn.
+        """
         from node.printing.render import PrintContent, media_of, qr_text, render
 
         recorded = self._recorded(job)
@@ -52,7 +61,8 @@ class Paper:
             office=office.district if office else self._store.node,
             issued=today,
         )
-        return Document(job.name, media_of(job.product), render(content))
+        media = media_of(job.product)
+        return lambda: Document(job.name, media, render(content))
 
     def _recorded(self, job: Job) -> event_pb2.Recorded:
         """What the job's recording said, over what was known before where it said nothing."""

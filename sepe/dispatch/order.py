@@ -108,6 +108,7 @@ class Queue:
 
     def __init__(self) -> None:
         self._heaps: dict[Lane, list[Key]] = {}
+        self._jobs: Mapping[int, Waiting] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._heaps.values()))
@@ -119,16 +120,20 @@ class Queue:
             lane: [key for key in keys if key & JOB_MASK not in but] if but else list(keys)
             for lane, keys in queue.lanes.items()
         }
+        self._jobs = queue.jobs
 
     def head(self, taker: Taker) -> Key | None:
-        """The key of the job that `take` would give; `JOB_MASK` cuts out its number."""
+        """The key of the job that `take` would give."""
         heap = self._best(taker)
         return heap[0] if heap else None
 
-    def take(self, taker: Taker) -> Key | None:
+    def take(self, taker: Taker) -> tuple[Key, Waiting] | None:
         """The next job for this printer, or ``None``; nobody else gets it."""
         heap = self._best(taker)
-        return heappop(heap) if heap else None
+        if not heap:
+            return None
+        key = heappop(heap)
+        return key, self._jobs[key & JOB_MASK]
 
     def _best(self, taker: Taker) -> list[Key] | None:
         heaps = [

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sepe.dispatch.forecast import Machine, Played, Situation, play
-from sepe.dispatch.order import ANY, JOB_MASK, Queue, Taker, Waiting, ranked
+from sepe.dispatch.order import ANY, Queue, Taker, Waiting, ranked
 from sepe.dispatch.outlook import outlook
 from sepe.dispatch.policy import HOUR_MS, Hours, JobClass, Policy, class_of
 
@@ -52,9 +52,9 @@ def test_a_job_is_first_at_last_whoever_comes_and_however_blanks_run(policy: Pol
             waiting.append(Waiting(number, kind, hour * HOUR_MS))
         queue = Queue()
         queue.replace(ranked(waiting, policy, is_short=data.draw(st.booleans())))
-        key = queue.take(Taker("p1", frozenset({"card"})))
-        assert key is not None
-        first = next(one for one in waiting if one.job == key & JOB_MASK)
+        taken = queue.take(Taker("p1", frozenset({"card"})))
+        assert taken is not None
+        first = taken[1]
         waiting.remove(first)
         if first is patient:
             break
@@ -88,9 +88,10 @@ def test_printers_that_take_in_turns_never_get_one_job_twice_nor_another_printer
     for name in takers:
         taker = Taker(name, media[name])
         head = queue.head(taker)
-        assert queue.take(taker) == head
-        if head is not None:
-            one = by_job[head & JOB_MASK]
+        found = queue.take(taker)
+        assert (None if found is None else found[0]) == head
+        if found is not None:
+            one = by_job[found[1].job]
             assert one.media in media[name] and one.printer in (ANY, name)
             taken.append(one.job)
     assert len(taken) == len(set(taken)) and 2 not in taken

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,9 @@ class PlainMaker:
 
     def document(self, job: Job, now_ms: int) -> Document:
         return Document(job.name, Media.CARD, b"%PDF " + job.serial.encode())
+
+    def prepare(self, job: Job, now_ms: int) -> Callable[[], Document]:
+        return lambda: self.document(job, now_ms)
 
 
 class PowerCutError(Exception):

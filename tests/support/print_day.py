@@ -10,7 +10,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sepe.dispatch.order import JOB_MASK, Queue, Taker, Waiting, ranked
+from sepe.dispatch.order import Queue, Taker, Waiting, ranked
 from sepe.dispatch.policy import HOUR_MS, Hours, JobClass, Policy
 
 MINUTE_MS = 60_000
@@ -102,14 +102,14 @@ def live(
         now_ms = printer.free_ms
         here = [one for one in rest.values() if one.since_ms <= now_ms]
         queue.replace(ranked(here, policy, is_short=blanks < max(50, len(here))))
-        key = queue.take(Taker(printer.name, frozenset({"card"}))) if blanks else None
-        if key is None:
+        taken = queue.take(Taker(printer.name, frozenset({"card"}))) if blanks else None
+        if taken is None:
             printer.free_ms = min(
                 (one.since_ms for one in rest.values() if one.since_ms > now_ms), default=until_ms
             )
             continue
         blanks -= 1
-        job = key & JOB_MASK
+        job = taken[1].job
         del rest[job]
         begun[job] = now_ms
         out_ms[job] = printer.make(now_ms, dice)
