@@ -127,6 +127,7 @@ async def open_office(
                 pull=pull,
                 keep_lost=keep_lost,
                 earlier=lambda: worker.run(earlier_epochs, store),
+                elsewhere=predecessor.facts,
                 history_mended=lambda: worker.run(_mended, store),
                 before_greeting=first_contact,
                 on_word=upkeep.heard,

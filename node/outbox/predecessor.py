@@ -1,22 +1,25 @@
-"""Taking up what earlier machines of our name did, when an empty machine replaces one.
+"""Histories under our name that are not on our disk: learning what they say.
 
-The events stay the hub's: they belong to epochs that were never ours, and no seq of theirs is used again. What
-they say of residents, cards and blanks is learnt, so that the new machine knows whom the office recorded and
-prints nothing twice. Asked once, at the first contact after `node init`; a transfer that breaks goes on where it
-was.
+An empty machine replaces another: what that one recorded and printed is at the hub, in epochs that were never
+ours. Asked once, at the first contact after `node init`; a transfer that breaks goes on where it was. Or a machine
+is put back from a backup for the second time, and the hub has what it wrote after the first. Asked before each new
+epoch: what the hub holds there already is not written again.
+
+The events stay the hub's, and no seq of theirs is used again. What they say of residents, cards and blanks is
+learnt, so that nothing is printed twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from node.link.link import PullAll
 from node.outbox.worker import OutboxWorker
 from node.storage.store import PREDECESSOR_KEY, NodeStore
-from sepe.codec import Columns
+from sepe.codec import Columns, fact_digest
 from sepe.errors import PeerProtocolError
-from sepe_io.frames import reopen_frame
+from sepe_io.frames import OpenedFrame, reopen_frame
 from sepe_io.logs import logger
 
 _log = logger("node.predecessor")
@@ -56,21 +59,40 @@ class Predecessor:
         """
         if await self._worker.run(self._store.get, PREDECESSOR_KEY) is None:
             return
-        held = await self._worker.run(self._held)
+        held = await self._worker.run(self._absorbed) | await self._worker.run(self._ours)
         events = 0
-        async with aclosing(self._pull(await self._worker.hello(), held)) as frames:
-            async for data in frames:
-                events += await self._worker.run(self._take, data, held)
+        async for frame in self._frames(held):
+            events += await self._worker.run(self._teach, frame)
         await self._worker.run(self._end)
         if events:
             _log.warning("predecessor.taken_up", events=events)
 
+    async def facts(self) -> frozenset[bytes]:
+        """Learn every other history of our name; `codec.fact_digest` of each of its events.
+
+        Raises:
+            LinkDownError: the line broke; call again.
+            PeerProtocolError: what the hub sent is not the history of this machine's name.
+        """
+        facts: set[bytes] = set()
+        async for frame in self._frames(await self._worker.run(self._ours)):
+            await self._worker.run(self._teach, frame)
+            columns = frame.columns
+            events = zip(columns.niks, columns.stamps, columns.kinds, columns.bodies, strict=True)
+            facts.update(fact_digest(*event) for event in events)
+        return frozenset(facts)
+
+    async def _frames(self, held: dict[bytes, int]) -> AsyncGenerator[OpenedFrame, None]:
+        async with aclosing(self._pull(await self._worker.hello(), dict(held))) as frames:
+            async for data in frames:
+                yield await self._worker.run(self._opened, data, held)
+
     # In the worker thread
 
-    def _held(self) -> dict[bytes, int]:
-        return self._absorbed() | dict.fromkeys(self._store.epochs(), _EVERYTHING)
+    def _ours(self) -> dict[bytes, int]:
+        return dict.fromkeys(self._store.epochs(), _EVERYTHING)
 
-    def _take(self, data: bytes, held: dict[bytes, int]) -> int:
+    def _opened(self, data: bytes, held: dict[bytes, int]) -> OpenedFrame:
         # Signed by the key of a machine that is gone; the hub proved it when it came, and this line is the hub's.
         frame = reopen_frame(data)
         header = frame.header
@@ -80,7 +102,10 @@ class Predecessor:
         if header.first_seq > known_seq + 1:
             raise PeerProtocolError("pull_gap", f"seq {known_seq + 1} to {header.first_seq - 1}")
         held[header.epoch] = max(known_seq, header.last_seq)
-        return self._learn(header.epoch, header.first_seq, frame.columns)
+        return frame
+
+    def _teach(self, frame: OpenedFrame) -> int:
+        return self._learn(frame.header.epoch, frame.header.first_seq, frame.columns)
 
     def _end(self) -> None:
         with self._store.transaction():

@@ -13,7 +13,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_never, wait_random_exponential
@@ -60,6 +60,7 @@ class Relay:
         pull: how to fetch our own frames after a restore or a clone.
         keep_lost: where events go that this machine lost and the hub holds.
         earlier: the epochs that this machine left behind.
+        elsewhere: asked before a new epoch for what the hub holds under our name in epochs that we do not know.
         history_mended: awaited once all lost events were kept.
         before_greeting: awaited before each greeting; enrols the node while that is still to do.
         on_word: awaited with each word of the hub that a session goes on after, and the line to answer on.
@@ -75,6 +76,7 @@ class Relay:
         before_greeting: Callable[[], Awaitable[None]] | None = None,
         on_word: Callable[[sync_pb2.Ack, Line], Awaitable[None]] | None = None,
         earlier: Callable[[], Awaitable[list[EarlierEpoch]]],
+        elsewhere: Callable[[], Awaitable[Collection[bytes]]],
         history_mended: Callable[[], Awaitable[None]],
         times: RelayTimes | None = None,
         clock_ms: Callable[[], int] = monotonic_ms,
@@ -87,6 +89,7 @@ class Relay:
         self._before_greeting = before_greeting
         self._on_word = on_word
         self._earlier = earlier
+        self._elsewhere = elsewhere
         self._history_mended = history_mended
         self._times = times or RelayTimes()
         self._clock_ms = clock_ms
@@ -332,12 +335,13 @@ class Relay:
         _log.error("history.parted", reason=effect.reason, hub_seq=effect.hub_seq, last_seq=self._machine.last_seq)
         try:
             parting = await find_parting(self._worker, self._pull, effect.hub_seq, self._keep_lost)
+            if parting.lost_events == 0 and effect.reason != "pruned":
+                raise TransientError("the hub's word on our history was overtaken by its own progress")
+            elsewhere = await self._elsewhere()
         except PeerProtocolError as exc:
             await self._show_alarm(f"{HISTORY_ALARM}: {exc.reason}")
             raise TransientError(f"the hub's copy of our history cannot be used: {exc}") from exc
-        if parting.lost_events == 0 and effect.reason != "pruned":
-            raise TransientError("the hub's word on our history was overtaken by its own progress")
-        opened = await self._worker.open_epoch(effect.reason, parting.common_seq)
+        opened = await self._worker.open_epoch(effect.reason, parting.common_seq, elsewhere)
         if effect.reason == "pruned":
             # Stays until a person has looked: only an older copy of the hub or of this machine has those rows.
             await self._show_alarm(f"rows_gone: the hub lacks rows after {effect.hub_seq} that were pruned here")

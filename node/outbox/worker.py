@@ -6,7 +6,7 @@ So the event loop answers pings while a frame is compressed or a commit waits fo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -135,8 +135,8 @@ class OutboxWorker:
         """Remember the hub's clock, just heard, and how ours differs."""
         await self.run(self._store.see_hub_clock, hub_ms, self._now_ms())
 
-    async def open_epoch(self, reason: str, keep_seq: int) -> PositionLike:
-        return await self.run(self._store.open_epoch, reason, keep_seq, self._now_ms())
+    async def open_epoch(self, reason: str, keep_seq: int, elsewhere: Collection[bytes] = ()) -> PositionLike:
+        return await self.run(self._store.open_epoch, reason, keep_seq, self._now_ms(), elsewhere)
 
     async def report_link(self, kind: str) -> None:
         await self.run(self._store.report_link, kind, self._now_ms())

@@ -8,7 +8,7 @@ one thread at a time; further threads open their own.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,10 @@ LINK_FRESH_MS = 20_000
 
 # In meta until the hub was asked what an earlier machine of this name did: node/outbox/predecessor.py.
 PREDECESSOR_KEY = "predecessor"
+
+
+def _is_in(facts: Collection[bytes], row: Row) -> bool:
+    return bool(facts) and codec.fact_digest(row.nik, row.stamp, row.kind, row.body) in facts
 
 
 class NodeStore:
@@ -123,11 +127,16 @@ class NodeStore:
             self._insert_rows(rows)
         return [EventId(self.node, tail.epoch, row[1]) for row in rows]
 
-    def open_epoch(self, reason: str, keep_seq: int, now_ms: int) -> Position:
+    def open_epoch(
+        self, reason: str, keep_seq: int, now_ms: int, elsewhere: Collection[bytes] = frozenset()
+    ) -> Position:
         """Begin a new epoch; the current one's rows above ``keep_seq`` are written again in it.
 
         They keep their stamps, because a fact is as old as it is whatever it is called now. The old rows stay
         readable until they are pruned. A damaged row is left out. All of it is one transaction.
+
+        Args:
+            elsewhere: `codec.fact_digest` of events that the hub holds under another name; they are left out.
         """
         with self.transaction():
             old = self._tail()
@@ -137,7 +146,7 @@ class NodeStore:
             chain = codec.chain_start(self.node, epoch)
             rows: list[tuple[int, int, int, int, int, bytes, bytes]] = []
             for row in self._rows(old.number, keep_seq):
-                if row.seq in left_out:
+                if row.seq in left_out or _is_in(elsewhere, row):
                     continue
                 chain = codec.chain_next(chain, row.nik, row.stamp, row.kind, row.body)
                 rows.append((number, len(rows) + 1, row.nik, row.stamp, row.kind, row.body, chain))

@@ -7,7 +7,7 @@ settles; acks go out on the line that a frame came by and are announced at the b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -145,10 +145,12 @@ class HubMachine(Machine):
             raise LinkDownError("the hub went away")
         return task.result()
 
-    async def pull(self, node: str, epoch: bytes, after_seq: int) -> AsyncGenerator[bytes, None]:
+    async def pull(
+        self, node: str, epoch: bytes | None, after_seq: int, held: Mapping[bytes, int]
+    ) -> AsyncGenerator[bytes, None]:
         """A node's own frames. Raises `LinkDownError` when the hub is or goes away."""
         life = self.life
-        frames = list(self.store.frames_of(node, epoch, after_seq)) if self.is_on else []
+        frames = list(self.store.frames_of(node, epoch, after_seq, held)) if self.is_on else []
         for frame in frames:
             yield frame
             await asyncio.sleep(self.world.network.way_s())

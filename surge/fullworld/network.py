@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,12 +56,14 @@ class Network:
         way_s = (0.05 if wire is None else wire.way_s) * rng.uniform(0.8, 1.5)
         return way_s + (rng.uniform(0, DELAY_S_MAX) if self._world.strikes(faults.delay) else 0.0)
 
-    async def pull(self, node: str, wire: Wire, epoch: bytes, after_seq: int) -> AsyncGenerator[bytes, None]:
-        """A node's own frames from the hub. Raises `LinkDownError`."""
+    async def pull(
+        self, node: str, wire: Wire, epoch: bytes | None, after_seq: int, held: Mapping[bytes, int] | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """A node's own frames from the hub, of one epoch or of all. Raises `LinkDownError`."""
         await asyncio.sleep(self.way_s(wire))
         if wire.is_cut:
             raise LinkDownError("no line")
-        async for frame in self._world.hub.pull(node, epoch, after_seq):
+        async for frame in self._world.hub.pull(node, epoch, after_seq, held or {}):
             await asyncio.sleep(self.way_s(wire))
             if wire.is_cut or self._world.strikes(self._world.faults.cut_mid_frame):
                 raise LinkDownError("the line broke")

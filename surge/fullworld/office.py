@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from node.desk.absorb import absorb, doubt_lost_wishes
+from node.desk.absorb import absorb, absorbed, doubt_lost_wishes
 from node.desk.lines import InputLine
 from node.desk.record import Desk
 from node.link.choice import Lines
 from node.outbox.earlier import earlier_epochs
 from node.outbox.office import LOST_FOLDER
+from node.outbox.predecessor import Predecessor
 from node.outbox.recover import LostRun
 from node.outbox.relay import Relay
 from node.outbox.reopen import keep_in_folder
@@ -21,6 +23,7 @@ from node.outbox.view import RelayTimes
 from node.outbox.worker import OutboxWorker
 from node.settings import KEY_NAME
 from node.storage.store import NodeStore
+from sepe.codec import Columns
 from sepe.errors import TransientError
 from sepe.events import Draft
 from sepe.wire.v1 import sync_pb2
@@ -72,6 +75,18 @@ class OfficeMachine(Machine):
         def pull(hello: sync_pb2.SignedHello, epoch: bytes, after_seq: int) -> AsyncGenerator[bytes, None]:
             return world.network.pull(self.node, self.wire, epoch, after_seq)
 
+        def pull_all(hello: sync_pb2.SignedHello, held: Mapping[bytes, int]) -> AsyncGenerator[bytes, None]:
+            return world.network.pull(self.node, self.wire, None, 0, held)
+
+        def learn(epoch: bytes, first_seq: int, columns: Columns) -> int:
+            world.oracle.office_took_back(world.oracle.facts(columns.bodies))
+            return absorb(store, epoch, first_seq, columns)
+
+        predecessor = Predecessor(
+            worker, store, pull=pull_all, learn=learn, absorbed=partial(absorbed, store),
+            done=lambda: None,
+        )  # fmt: skip
+
         async def mended() -> None:
             await worker.run(doubt_lost_wishes, store, self.now_ms())
 
@@ -81,6 +96,7 @@ class OfficeMachine(Machine):
             pull=pull,
             keep_lost=keep_lost,
             earlier=lambda: worker.run(earlier_epochs, store),
+            elsewhere=predecessor.facts,
             history_mended=mended,
             times=TIMES,
             clock_ms=lambda: int(world.now_s * 1000),

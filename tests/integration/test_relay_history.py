@@ -74,6 +74,27 @@ async def test_a_restored_machine_opens_an_epoch_and_keeps_what_it_had_lost(tmp_
     assert hub.counts().quarantined == 0
 
 
+async def test_the_same_backup_put_back_twice_counts_nothing_twice(tmp_path: Path, hub: Hub) -> None:
+    folder = make_office(tmp_path / "node", hub)
+    write_backlog(folder, 50)
+    shutil.copytree(folder, tmp_path / "backup")
+    # The hub hears another branch first, so the backup's rows travel under the name of a new epoch.
+    shutil.copytree(folder, tmp_path / "other")
+    store = NodeStore.open(tmp_path / "other")
+    store.connection.execute("DELETE FROM outbox WHERE seq > 20")
+    store.close()
+    write_backlog(tmp_path / "other", 40, start=900, name="ANOTHER BRANCH")
+    await relay_all(tmp_path / "other")
+    for _ in range(2):
+        shutil.rmtree(folder)
+        shutil.copytree(tmp_path / "backup", folder)
+        async with relaying(folder) as office:
+            await until(lambda office=office: office.relay.view.epochs_opened == 1, "an epoch was opened")
+            await until(lambda office=office: office.relay.view.pending == 0, "sent")
+    # 20 that both have, the other branch's 40, and the backup's own 30 once.
+    assert hub.counts().events == 90
+
+
 async def test_an_empty_machine_learns_what_the_one_before_it_did(
     tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
