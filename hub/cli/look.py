@@ -13,6 +13,7 @@ import typer
 
 from hub import endpoints
 from hub.attach.store import AttachmentStore
+from hub.cli.blanks import BLANK_CONFLICT, conflict_case
 from hub.cli.common import PARTLY, AsJson, Directory, emit, emit_line, masked, now_ms, opened, say, table
 from hub.cli.setup import unknown_node
 from hub.merge.digest import deep_digest, digest
@@ -22,6 +23,7 @@ from hub.read import export as read_export
 from hub.read import status as read_status
 from hub.read.person import at_ms
 from hub.read.person import person as read_person
+from hub.stock.index import stock_books
 from sepe.errors import InvalidInputError
 from sepe.ids import check_node
 from sepe.nik import Nik
@@ -150,10 +152,14 @@ def cases(
     """What an officer must decide. The list masks the NIK; --json is for the officer's own screen."""
     with opened(directory, projected=True) as store:
         found = read_cases.cases(store.connection, include_decided=everything)
+        found += [conflict_case(one) for one in stock_books(store).conflicts]
     if as_json:
         emit(found)
         return
     for one in found:
+        if one["kind"] == BLANK_CONFLICT:
+            print(f"{one['kind']}  {one['subject']}  {' and '.join(one['nodes'])}  open: sepe hub blanks DIR")
+            continue
         state = "open" if one["open"] else f"decided {one['decided']}"
         print(f"{one['id']}  {one['kind']}  {masked(one['nik'])}  {one['subject']}  {state}")
         for claim in one.get("claims", ()):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from node.cli.common import EXIT_PART, AsJson, Dir, note, opened, print_json, print_table
 from node.cli.words import say
@@ -18,6 +17,7 @@ from sepe.errors import InvalidInputError
 from sepe.ids import check_node
 from sepe.serials import SerialSet, span_of
 from sepe.stock import BLANK_PRODUCTS, SPOIL_REASONS, StockSum
+from sepe_io.commands import DirFirst
 
 Product = Annotated[str, typer.Option("--product", help="ktp-el or kia.")]
 First = Annotated[str, typer.Option("--first", help="First serial, such as A00012001.")]
@@ -29,19 +29,8 @@ REASONS = ", ".join(SPOIL_REASONS)
 DAYS_SHOWN = 7
 
 
-class _DirFirst(TyperGroup):
-    """``blanks DIR receive …`` as well as ``blanks receive DIR …``; ``blanks DIR`` alone shows the sums."""
-
-    # Typer's own context class is private.
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            named = len(args) > 1 and args[1] in self.commands
-            args = [args[1], args[0], *args[2:]] if named else ["show", *args]
-        return list(super().parse_args(ctx, args))
-
-
 app = typer.Typer(
-    cls=_DirFirst, no_args_is_help=True,
+    cls=DirFirst, no_args_is_help=True,
     help="Numbered card stock: the day's sum, receive, count, move, spoil, destroy, list.",
 )  # fmt: skip
 
