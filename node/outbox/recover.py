@@ -52,8 +52,6 @@ class Comparison:
         """
         first_seq = frame.header.first_seq
         seq = max(self.common_seq, first_seq - 1)
-        if seq > frame.header.last_seq:
-            return True
         own = self.own_chain_at(seq)
         theirs = frame.header.chain_before if seq < first_seq else frame.chains[seq - first_seq]
         return own is None or own == theirs

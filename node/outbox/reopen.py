@@ -49,7 +49,8 @@ async def find_parting(worker: OutboxWorker, pull: Pull, hub_seq: int, keep_lost
     for start in dict.fromkeys((min(position.durable_seq, hub_seq), 0)):
         comparison = Comparison(worker.own_chain_at, position.last_seq, start)
         lost_events = 0
-        async with aclosing(pull(await worker.hello(), position.epoch, start)) as frames:
+        # From one before: the frame that holds the start itself shows whether the two agree there.
+        async with aclosing(pull(await worker.hello(), position.epoch, max(start - 1, 0))) as frames:
             async for data in frames:
                 count = await worker.run(_compare, comparison, data, worker.own_public_key, keep_lost)
                 if count is None:
