@@ -82,7 +82,10 @@ class Withdrawal(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """An officer's word on a case, with the claims that he saw."""
+    """An officer's word on a case, with the claims that he saw.
+
+    ``other``: the second NIK of a hint that two are one person, ``keep_nik`` which of them is to stay, 0 for both.
+    """
 
     version: Version
     case_kind: str
@@ -90,6 +93,8 @@ class Decision(NamedTuple):
     seen: frozenset[EventId]
     reason: str
     officer: str
+    other: int = 0
+    keep_nik: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +172,10 @@ def lift(event: Event) -> Resident:
             return Resident(steps=frozenset({step}))
         case event_pb2.CaseDecided():
             seen = frozenset(_ref(ref) for ref in body.seen)
-            decision = Decision(version, body.case_kind, _ref(body.keep), seen, body.reason, body.officer)
+            decision = Decision(
+                version, body.case_kind, _ref(body.keep), seen, body.reason, body.officer, body.other_nik,
+                body.keep_nik,
+            )  # fmt: skip
             return Resident(decisions=frozenset({decision}))
         case event_pb2.CardWithdrawn():
             withdrawal = Withdrawal(

@@ -445,10 +445,17 @@ class CaseDecided(_message.Message):
     SEEN_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     OFFICER_FIELD_NUMBER: _builtins.int
+    OTHER_NIK_FIELD_NUMBER: _builtins.int
+    KEEP_NIK_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     case_kind: _builtins.str
     reason: _builtins.str
     officer: _builtins.str
+    other_nik: _builtins.int
+    """Of a same_person hint, which is about two NIK: the greater one, where the frame's niks column has the lesser; and
+    which of the two is to stay, 0 when both belong to different people. Neither changes a record.
+    """
+    keep_nik: _builtins.int
     @_builtins.property
     def keep(self) -> Global___EventRef: ...
     @_builtins.property
@@ -464,10 +471,12 @@ class CaseDecided(_message.Message):
         seen: _abc.Iterable[Global___EventRef] | None = ...,
         reason: _builtins.str = ...,
         officer: _builtins.str = ...,
+        other_nik: _builtins.int = ...,
+        keep_nik: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["keep", b"keep"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "case_kind", b"case_kind", "keep", b"keep", "officer", b"officer", "reason", b"reason", "seen", b"seen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "case_kind", b"case_kind", "keep", b"keep", "keep_nik", b"keep_nik", "officer", b"officer", "other_nik", b"other_nik", "reason", b"reason", "seen", b"seen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
