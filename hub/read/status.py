@@ -16,6 +16,7 @@ from sepe.wire.v1 import event_pb2
 from sepe_io.sqlite import Connection
 
 # A node on the line greets or sends within this; beyond it the list calls it silent.
+FORK_SHOWN_MS = 7 * 86_400_000
 SILENT_MS = 15 * 60_000
 
 
@@ -51,7 +52,8 @@ class NodeRow:
 
     Attributes:
         lag_events: what the node last told it holds and the hub has not committed.
-        flags: ``revoked``, ``fork``, ``clock_ahead``, ``clock_behind``, ``quarantine``, ``silent``.
+        flags: ``revoked``, ``fork`` (frames of another branch wait in quarantine, or one was met in the last
+            week), ``clock_ahead``, ``clock_behind``, ``quarantine``, ``silent``.
     """
 
     node: str
@@ -108,15 +110,18 @@ def nodes(connection: Connection, *, now_ms: int) -> list[NodeRow]:
         "SELECT n.node, COALESCE(n.epoch, e.epoch), COALESCE(e.durable_seq, 0),"
         " (SELECT COALESCE(SUM(durable_seq), 0) FROM epoch WHERE node = n.node),"
         " n.last_seen_ms, n.told_seq, n.via, n.clock_skew_ms, n.software, n.revoked_ms, n.forked_ms,"
-        " EXISTS (SELECT 1 FROM quarantine q WHERE q.node = n.node)"
+        " EXISTS (SELECT 1 FROM quarantine q WHERE q.node = n.node),"
+        " EXISTS (SELECT 1 FROM quarantine q WHERE q.node = n.node AND q.reason = 'fork')"
         " FROM node n LEFT JOIN epoch e ON e.node = n.node AND e.epoch = COALESCE(n.epoch,"
         " (SELECT epoch FROM epoch WHERE node = n.node ORDER BY last_seen_ms DESC, epoch LIMIT 1)) ORDER BY n.node"
     )
     found = []
-    for node, epoch, durable, events, seen_ms, told, via, skew, software, revoked_ms, forked_ms, held in rows:
+    for (
+        node, epoch, durable, events, seen_ms, told, via, skew, software, revoked_ms, forked_ms, held, branch
+    ) in rows:  # fmt: skip
         flags = {
             "revoked": revoked_ms is not None,
-            "fork": forked_ms is not None,
+            "fork": bool(branch) or (forked_ms is not None and now_ms - forked_ms < FORK_SHOWN_MS),
             "clock_ahead": skew is not None and skew > AHEAD_MS_MAX,
             "clock_behind": skew is not None and skew < -AHEAD_MS_MAX,
             "quarantine": bool(held),

@@ -157,14 +157,21 @@ def show_report(
     )
 
 
-def show_doctor(folder: Dir, as_json: AsJson = False) -> None:
-    """Examine everything: database, chain of events, key, photos, prints, blanks. Changes nothing.
+def show_doctor(
+    folder: Dir,
+    as_json: AsJson = False,
+    seen: Annotated[bool, typer.Option("--seen", help="Take back an alarm that you have looked into.")] = False,
+) -> None:
+    """Examine everything: database, chain of events, key, photos, prints, blanks. Changes nothing but --seen.
 
     Example: sepe node doctor ./oebobo
     """
     from node.desk.doctor import examine
+    from node.link.notes import ALARM_KEY
 
     with opened(folder) as store:
+        if seen:
+            store.put(ALARM_KEY, None)
         findings = examine(store)
     if as_json:
         print_json(

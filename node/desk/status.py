@@ -8,7 +8,16 @@ from dataclasses import asdict, dataclass
 
 from node.attach.shelf import MISSING_KEY, Shelf
 from node.desk.proof import damage_counts, last_proof
-from node.link.notes import ENROL_REFUSAL_KEY, REFUSAL_KEY, TROUBLE_KEY, Trouble, refusal, token_refusal
+from node.link.notes import (
+    ALARM_KEY,
+    ENROL_REFUSAL_KEY,
+    REFUSAL_KEY,
+    TROUBLE_KEY,
+    Trouble,
+    alarm,
+    refusal,
+    token_refusal,
+)
 from node.printing.ledger import Ledger
 from node.stock.shelf import Shelf as BlankShelf
 from node.stock.supplies import as_json, supplies
@@ -175,6 +184,8 @@ def _of_the_line(store: NodeStore) -> Iterable[Trouble]:
     """Why the hub cannot be had, or does not take what we send."""
     if (trouble := Trouble.from_text(store.get(TROUBLE_KEY))) is not None:
         yield trouble
+    if noted := store.get(ALARM_KEY):
+        yield alarm(noted)
     if reason := store.get(REFUSAL_KEY):
         yield refusal(reason)
     if reason := store.get(ENROL_REFUSAL_KEY):

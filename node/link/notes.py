@@ -9,6 +9,8 @@ from dataclasses import dataclass
 # The hub's code for refusing this machine, and for refusing its token.
 REFUSAL_KEY = "relay_refusal"
 ENROL_REFUSAL_KEY = "enrol_refusal"
+# What is wrong with our history at the hub, until it is mended or a person has looked.
+ALARM_KEY = "relay_alarm"
 # Why the hub cannot be had although something answers there: a `Trouble`.
 TROUBLE_KEY = "hub_trouble"
 # Public keys, hex, under which frames of this node were ever signed, beside the one it has.
@@ -59,6 +61,24 @@ def refusal(reason: str) -> Trouble:
          f"The centre refuses what this machine sends ({reason}). Call the centre"),
     )  # fmt: skip
     return Trouble(reason, indonesian, english)
+
+
+def alarm(text: str) -> Trouble:
+    """What is wrong with our history at the hub, in words; ``text`` is the note under `ALARM_KEY`."""
+    code, _, detail = text.partition(":")
+    if code == "rows_gone":
+        return Trouble(
+            code,
+            "Pusat dipulihkan dari cadangan lama dan meminta peristiwa yang sudah dihapus di sini: hubungi "
+            "petugas pusat, lalu sepe node doctor DIR --seen",
+            "The centre was restored from an old backup and lacks events that were pruned here: call the centre, "
+            "then sepe node doctor DIR --seen",
+        )
+    return Trouble(
+        code,
+        f"Riwayat mesin ini di pusat tidak cocok ({detail.strip()}): hubungi petugas pusat",
+        f"The centre's copy of this machine's history does not fit ({detail.strip()}): call the centre",
+    )
 
 
 def token_refusal(reason: str) -> Trouble:

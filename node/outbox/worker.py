@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TypeVar
 
 from node.clock import now_ms
-from node.link.notes import EARLIER_KEYS_KEY, REFUSAL_KEY
+from node.link.notes import ALARM_KEY, EARLIER_KEYS_KEY, REFUSAL_KEY
 from node.outbox.plan import next_page
 from node.outbox.ports import OutboxStore, PageLike, PositionLike
 from sepe.errors import TransientError
@@ -26,7 +26,6 @@ __all__ = ["ALARM_KEY", "NUDGE_KEY", "REFUSAL_KEY", "OutboxWorker", "RowsGoneErr
 
 _T = TypeVar("_T")
 
-ALARM_KEY = "relay_alarm"
 # Another process asks for an attempt now by putting a new text here.
 NUDGE_KEY = "sync_wanted"
 

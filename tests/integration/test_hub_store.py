@@ -88,7 +88,12 @@ def test_a_clone_that_writes_its_own_history_is_a_fork_and_goes_to_quarantine(st
     assert verdict_of(store, twin.frame(11)) == (sync_pb2.VERDICT_FORK, "fork")
     assert held_reasons(store) == ["fork", "fork"]
     assert digest(store.connection) == before
+    later_ms = START_MS + 30 * 86_400_000
+    assert "fork" in nodes(store.connection, now_ms=later_ms)[0].flags
+    for held in shelf.held(store.connection):
+        shelf.remove(store.connection, held.id)
     assert "fork" in nodes(store.connection, now_ms=START_MS)[0].flags
+    assert "fork" not in nodes(store.connection, now_ms=later_ms)[0].flags
     assert store.greet(twin.hello(), now_ms=START_MS, via="grpc").verdict == sync_pb2.VERDICT_DURABLE
     twin.drafts.pop()
     twin.stamps.pop()

@@ -12,6 +12,7 @@ import pytest
 
 from hub.merge.store import Arrival, HubStore
 from node.clock import now_ms
+from node.desk.status import warnings
 from node.link.enrol import ENROL_REFUSAL_KEY, NATS_KEY, TOKEN_KEY
 from node.link.grpc import GrpcLink
 from node.link.link import LinkDownError, PullAll
@@ -19,7 +20,7 @@ from node.link.trust import HubTrust
 from node.outbox import office as office_module
 from node.outbox.office import LOST_FOLDER, Office
 from node.outbox.upkeep import UpkeepTimes
-from node.outbox.worker import ALARM_KEY, REFUSAL_KEY
+from node.outbox.worker import REFUSAL_KEY
 from node.printing.ledger import Ledger
 from node.printing.spool import JobState
 from node.storage.store import PREDECESSOR_KEY, NodeStore
@@ -28,6 +29,7 @@ from sepe_io import keys
 from sepe_io.framefile import read_frames
 from sepe_io.frames import reopen_frame, seal_frame
 from tests.support.office import line, record
+from tests.support.processes import sepe
 from tests.support.relay_rig import NODE, Hub, drained, make_office, relaying, running_hub, until, write_backlog
 from tests.support.world import nik_of
 
@@ -203,7 +205,9 @@ async def test_a_hub_older_than_the_retention_gets_what_is_left_and_an_alarm_sta
             await until(partial(is_online, office), office.relay.view, 40)
             await drained(office)
             assert office.relay.view.alarm.startswith("rows_gone")
-    assert (store.get(ALARM_KEY) or "").startswith("rows_gone")
+    assert "rows_gone" in {one.code for one in warnings(store, now_ms())}
+    assert sepe("node", "doctor", folder, "--seen").returncode == 0
+    assert "rows_gone" not in {one.code for one in warnings(store, now_ms())}
     store.close()
     # What it knew, the last durable row, which no prune takes, and the new ones.
     assert hub.counts().events == known + 51
