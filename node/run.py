@@ -21,6 +21,7 @@ from node.desk.proof import last_proof
 from node.http import Condition, application
 from node.link.rights import GrpcRights
 from node.outbox.office import open_office
+from node.printing.keeper import keep_rights
 from node.printing.ledger import Ledger
 from node.printing.press import keep_pressing
 from node.printing.printers import Printer, Printers
@@ -103,6 +104,8 @@ async def run_node(options: RunOptions, on_ready: OnReady) -> None:
         stack.push_async_callback(rights.close)
         press = partial(keep_pressing, options.folder, rights=rights, stop=stop, now_ms=now_ms)
         tasks.append(asyncio.create_task(_keep(press, "press")))
+        keeper = partial(keep_rights, options.folder, rights, now_ms)
+        tasks.append(asyncio.create_task(_keep(keeper, "rights")))
         on_ready(office.settings.node, address)
         _log.info("node.started", node=office.settings.node, http=address, printers=len(printers))
         stopping = asyncio.create_task(stop.wait())

@@ -13,10 +13,13 @@ from pathlib import Path
 from node.attach.shelf import Shelf
 from node.attach.start import uploader_of
 from node.clock import now_ms
-from node.outbox.office import open_office
+from node.link.rights import GrpcRights
+from node.outbox.office import Office, open_office
 from node.outbox.worker import NUDGE_KEY, REFUSAL_KEY
+from node.printing.keeper import RightsKeeper
 from node.run import AlreadyRunningError, take_run_lock
 from node.storage.store import NodeStore
+from sepe.errors import TransientError
 from sepe_io.tasks import end_tasks
 
 POLL_S = 0.1
@@ -98,6 +101,8 @@ async def _relay(folder: Path, timeout_s: float, *, hub: str, nats: str) -> Sync
                 left_s = max(until_s - time.monotonic(), 0)
                 await _until(lambda: task.done() or uploads.done() or uploader.view.is_through, left_s)
             link, reason = view.link, view.refusal or view.alarm or view.reason
+            if view.link != "offline":
+                await _settle_rights(folder, office, hub, max(until_s - time.monotonic(), 0))
         finally:
             await end_tasks([task, uploads])
             for ended in (task, uploads):
@@ -109,6 +114,22 @@ async def _relay(folder: Path, timeout_s: float, *, hub: str, nats: str) -> Sync
         at.last_seq, at.durable_seq, max(confirmed, 0), link, reason, by_running_node=False,
         attachments_pending=uploader.view.waiting,
     )  # fmt: skip
+
+
+async def _settle_rights(folder: Path, office: Office, hub: str, timeout_s: float) -> None:
+    """Tell and hear what there is of rights, holds and cards to collect, as far as the time goes."""
+    target = hub or office.settings.hub
+    rights = GrpcRights(target, office.settings.node, lambda: office.key.signer, trust=office.trust)
+    store = NodeStore.open(folder)
+    keeper = RightsKeeper(store, rights, now_ms)
+    try:
+        with suppress(TimeoutError, TransientError):
+            async with asyncio.timeout(timeout_s):
+                await keeper.settle()
+    finally:
+        await keeper.close()
+        store.close()
+        await rights.close()
 
 
 async def _until(holds: Callable[[], bool], timeout_s: float) -> None:

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from node.desk.day import day_of
 from node.desk.plan import Known
 from node.printing.ledger import JOB_NAME_BYTES, Ledger
-from node.printing.rights import HOME_FENCE, is_home
+from node.printing.rights import RightBook
 from node.printing.spool import Fact, JobState
 from node.stock.shelf import BlankState, Shelf
 from node.storage.schema import JOB_IS_OPEN
@@ -224,7 +224,7 @@ def _insert_job(
     cursor = store.connection.execute(
         "INSERT INTO job (name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, due_day, "
         "body) VALUES (?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?)",
-        (name, nik, product, issue, str(state), HOME_FENCE if is_home(nik, store.node) else None, at_ms, at_ms,
+        (name, nik, product, issue, str(state), RightBook(store).fence(nik, product, issue), at_ms, at_ms,
          day_of(at_ms, store.node).isoformat(), body),
     )  # fmt: skip
     return int(cursor.lastrowid)

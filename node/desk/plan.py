@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from node.desk.standing import UNKNOWN, Standing
 from node.printing.job import NewJob
 from node.printing.spool import DONE, NO_CARD, JobState
 from sepe.attach import BIOMETRIC, PHOTO, SIGNATURE
@@ -15,7 +16,6 @@ from sepe.products import PRODUCTS
 from sepe.recording import Recording
 from sepe.wire.v1 import event_pb2
 
-DISPUTED = "identitas berbeda, menunggu keputusan pusat"
 _TEXTS = (
     "name", "sex", "birth_place", "address", "rt", "rw", "kelurahan", "religion", "marital_status",
     "occupation", "blood_type", "citizenship", "education", "mother_name", "father_name", "phone", "product",
@@ -83,6 +83,7 @@ def plan(
     now_ms: int,
     today: date,
     first_day: date | None,
+    standing: Standing = UNKNOWN,
 ) -> Planned:
     """Decide on one recording.
 
@@ -90,6 +91,7 @@ def plan(
         wanted: every issue of this resident in the local ledger.
         attached: SHA-256 by kind (`sepe.attach.KINDS`) of what was taken with the recording.
         first_day: day of the first recording here, for the warning.
+        standing: the centre's word on the resident.
 
     Raises:
         InvalidInputError: the event would be over the contract's limit.
@@ -101,24 +103,25 @@ def plan(
     identity = identity_key(recording.name, body.birth_date, recording.sex)
     disagrees = known is not None and identity != known.identity
     is_disputed = disagrees or (known is not None and known.is_disputed)
+    held = standing.verdict(identity, is_disputed=is_disputed)
     status, job = "recorded" if not prints else "already_requested", None
     if prints and is_new:
         state, status = JobState.QUEUED, "queued"
-        if is_disputed:
+        if held:
             state, status = JobState.HELD, "on_hold"
         elif recording.due_date > today:
             state, status = JobState.WAITING_DUE, "not_yet_due"
         job = NewJob(
             recording.nik.number, recording.product, issue, state, recording.due_date.isoformat(),
-            DISPUTED if is_disputed else "",
+            held,
         )  # fmt: skip
     return Planned(
         event,
         known_after(known, body, event.body, identity=identity, is_disputed=is_disputed, now_ms=now_ms),
         job,
         status,
-        tuple(_warnings(known, disagrees, status, first_day)),
-        disagrees and known is not None and not known.is_disputed,
+        tuple(_warnings(known, disagrees, status, first_day, held)),
+        disagrees and known is not None and not known.is_disputed and identity not in standing.settled,
     )
 
 
@@ -171,9 +174,13 @@ def known_after(
     )  # fmt: skip
 
 
-def _warnings(known: Known | None, disagrees: bool, status: str, first_day: date | None) -> Iterable[str]:
+def _warnings(
+    known: Known | None, disagrees: bool, status: str, first_day: date | None, held: str
+) -> Iterable[str]:
     if known is not None and first_day is not None:
         yield f"NIK ini sudah direkam di sini pada {first_day.isoformat()} ({known.claims} kali)"
+    if held and not disagrees:
+        yield f"Cetakan ditahan: {held}"
     if disagrees:
         yield "Nama, tanggal lahir, atau jenis kelamin berbeda dari rekaman sebelumnya; cetakan ditahan"
     if status == "already_requested":

@@ -19,7 +19,8 @@ from node.attach.shelf import Shelf
 from node.desk.day import day_of, seen_ms
 from node.desk.lines import InputLine
 from node.desk.photos import Taken, take_file
-from node.desk.plan import DISPUTED, Known, Planned, Wanted, plan
+from node.desk.plan import Known, Planned, Wanted, plan
+from node.desk.standing import DISPUTED, UNKNOWN, Standing, standing_of
 from node.printing.job import NewJob
 from node.printing.ledger import Ledger
 from node.printing.spool import Fact, JobState, facts_of
@@ -131,11 +132,13 @@ class Desk:
                 planned = plan(
                     one.recording, known, wanted, attached=one.attached, now_ms=now_ms, today=today,
                     first_day=None if known is None else day_of(known.first_ms, self._store.node),
+                    standing=residents.standing(nik),
                 )  # fmt: skip
             except InvalidInputError as exc:
                 answers.append((one.line, _not_stored(one, exc)))
                 continue
             if planned.disputes:
+                residents.dispute(nik)
                 self._hold(nik, now_ms)
             residents.put(nik, planned)
             accepted.append((one, planned))
@@ -189,7 +192,11 @@ class _Residents:
     """The residents of one batch: read once, changed in memory, written once."""
 
     def __init__(self, store: NodeStore) -> None:
+        self._store = store
         self._connection = store.connection
+        # Without a word of the centre on anybody nobody is looked up.
+        self._has_standings = self._connection.execute("SELECT 1 FROM standing LIMIT 1").fetchone() is not None
+        self._disputed: set[int] = set()
         self._known: dict[int, Known | None] = {}
         self._wanted: dict[int, list[Wanted]] = {}
         self._changed: set[int] = set()
@@ -207,6 +214,14 @@ class _Residents:
                 self._wanted[nik] = [Wanted(product, issue, JobState(state)) for product, issue, state in jobs]
         return self._known[nik], self._wanted[nik]
 
+    def standing(self, nik: int) -> Standing:
+        """The centre's word on a resident."""
+        return standing_of(self._store, nik) if self._has_standings else UNKNOWN
+
+    def dispute(self, nik: int) -> None:
+        """A line of this batch disputed the resident."""
+        self._disputed.add(nik)
+
     def put(self, nik: int, planned: Planned) -> None:
         self._known[nik] = planned.known
         self._changed.add(nik)
@@ -215,9 +230,7 @@ class _Residents:
 
     def held_back(self, job: NewJob) -> NewJob:
         """The job, held if a later line of the batch disputed its resident."""
-        known = self._known[job.nik]
-        assert known is not None
-        return replace(job, state=JobState.HELD, reason=DISPUTED) if known.is_disputed else job
+        return replace(job, state=JobState.HELD, reason=DISPUTED) if job.nik in self._disputed else job
 
     def save(self) -> None:
         rows = []

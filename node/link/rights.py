@@ -1,16 +1,16 @@
-"""Asking the hub for the right to print one issue."""
+"""The way to the hub's rights: claims, promises, and what is new."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from grpc import aio
 
 from node.clock import now_ms
 from node.link.link import CLOSE_TIMEOUT_S, LinkDownError
 from node.link.trust import HubTrust
-from node.printing.rights import RightAnswer
+from node.printing.rights import Asked, Right, RightAnswer
 from sepe.rpc.v1 import rights_pb2
 from sepe.rpc.v1.rights_pb2_grpc import RightsStub
 from sepe_io.keys import Signer
@@ -20,24 +20,31 @@ if TYPE_CHECKING:
     from sepe.rpc.v1.rights_pb2_grpc import RightsAsyncStub
 
 CLAIM_PREFIX = b"sepe-claim-1\0"
+CHANGES_PREFIX = b"sepe-changes-1\0"
 # Somebody stands at the desk and waits for the card.
 CLAIM_TIMEOUT_S = 2.0
+# Beyond what the call itself asks the hub to wait.
+CHANGES_TIMEOUT_S = 10.0
+KEPT_MAX = 500
+
+Request = TypeVar("Request", rights_pb2.ClaimRequest, rights_pb2.ReturnRequest, rights_pb2.ChangesRequest)
+Response = TypeVar("Response", rights_pb2.ClaimResponse, rights_pb2.ReturnResponse, rights_pb2.ChangesResponse)
 
 
-def signed_part(request: rights_pb2.ClaimRequest) -> bytes:
-    """What a claim signs: the message without its signature."""
-    copy = rights_pb2.ClaimRequest()
+def signed_part(request: Request, prefix: bytes = CLAIM_PREFIX) -> bytes:
+    """What a request signs: the message without its signature."""
+    copy = type(request)()
     copy.CopyFrom(request)
     copy.ClearField("signature")
-    return CLAIM_PREFIX + copy.SerializeToString(deterministic=True)
+    return prefix + copy.SerializeToString(deterministic=True)
 
 
 class GrpcRights:
-    """`node.printing.rights.RightsClient` over gRPC. Used in one event loop; close it there.
+    """`node.printing.rights.NewsClient` over gRPC. Used in one event loop; close it there.
 
     Args:
         signer: our key, or a function that says which is ours now.
-        skew_ms: our clock minus the hub's, as last heard. The hub refuses a claim signed minutes from its own
+        skew_ms: our clock minus the hub's, as last heard. The hub refuses a request signed minutes from its own
             clock; a machine with a dead clock battery asks again by the hub's.
     """
 
@@ -57,29 +64,62 @@ class GrpcRights:
         self._signer = signer if callable(signer) else lambda: signer
         self._skew_ms = skew_ms
 
-    async def claim(self, nik: int, product: str, issue: int) -> RightAnswer:
+    async def claim(self, nik: int, product: str, issue: int, *, above: int = 0) -> RightAnswer:
         """Ask for the right to print one issue. Raises `LinkDownError`."""
-        answer = await self._claim(nik, product, issue, now_ms())
-        skew_ms = self._skew_ms()
-        if answer.reason == "clock" and skew_ms:
-            answer = await self._claim(nik, product, issue, now_ms() - skew_ms)
+        request = rights_pb2.ClaimRequest(nik=nik, product=product, issue=issue, above=above)
+        answer = await self._ask(request, self._stub().Claim, CLAIM_TIMEOUT_S, CLAIM_PREFIX)
+        return RightAnswer(
+            answer.granted, answer.right.fence, answer.reason, answer.right.holder, answer.asked_ms, answer.kept,
+            answer.holder_seen_ms, answer.printed_ms, answer.card_state, answer.serial, answer.next_issue,
+        )  # fmt: skip
+
+    async def give_back(self, right: Right, fence: int) -> bool:
+        """Tell of a promise; whether the answer is definite. Raises `LinkDownError`."""
+        request = rights_pb2.ReturnRequest(nik=right.nik, product=right.product, issue=right.issue, fence=fence)
+        answer = await self._ask(request, self._stub().Return, CLAIM_TIMEOUT_S, CLAIM_PREFIX)
+        # What the hub no longer needs to hear, it has heard.
+        return answer.returned or answer.reason in ("not_holder", "stale_fence")
+
+    async def changes(
+        self, feed: bytes, after: int, *, wait_ms: int, kept: Sequence[Asked]
+    ) -> rights_pb2.ChangesResponse:
+        """What the centre has to tell. Raises `LinkDownError`, also when the hub does not know us."""
+        request = rights_pb2.ChangesRequest(feed=feed, after=after, wait_ms=wait_ms)
+        for one in kept[:KEPT_MAX]:
+            nik, product, issue = one.right
+            request.kept.add(nik=nik, product=product, issue=issue, fence=one.fence, reason=one.reason)
+        timeout_s = wait_ms / 1000 + CHANGES_TIMEOUT_S
+        answer = await self._ask(request, self._stub().Changes, timeout_s, CHANGES_PREFIX)
+        if answer.reason:
+            raise LinkDownError(f"the hub answers {answer.reason} to a question for news")
         return answer
 
     async def close(self) -> None:
         if self._channel is not None:
             await self._channel.close(CLOSE_TIMEOUT_S)
 
-    async def _claim(self, nik: int, product: str, issue: int, clock_ms: int) -> RightAnswer:
-        signer = self._signer()
-        request = rights_pb2.ClaimRequest(
-            nik=nik, product=product, issue=issue, node=self._node, key_id=signer.key_id,
-            clock_ms=max(clock_ms, 0),
-        )  # fmt: skip
-        request.signature = signer.sign(signed_part(request))
+    def _stub(self) -> RightsAsyncStub:
         self._channel = self._channel or self._trust.channel(self._target)
-        stub: RightsAsyncStub = RightsStub(self._channel)
+        return RightsStub(self._channel)
+
+    async def _ask(
+        self, request: Request, call: Callable[..., Awaitable[Response]], timeout_s: float, prefix: bytes
+    ) -> Response:
+        """Sign and send; once more by the hub's clock when ours is off."""
+        answer = await self._send(request, call, timeout_s, prefix, now_ms())
+        skew_ms = self._skew_ms()
+        if answer.reason == "clock" and skew_ms:
+            answer = await self._send(request, call, timeout_s, prefix, now_ms() - skew_ms)
+        return answer
+
+    async def _send(
+        self, request: Request, call: Callable[..., Awaitable[Response]], timeout_s: float, prefix: bytes,
+        clock_ms: int,
+    ) -> Response:  # fmt: skip
+        signer = self._signer()
+        request.node, request.key_id, request.clock_ms = self._node, signer.key_id, max(clock_ms, 0)
+        request.signature = signer.sign(signed_part(request, prefix))
         try:
-            answer = await stub.Claim(request, timeout=CLAIM_TIMEOUT_S)
+            return await call(request, timeout=timeout_s)
         except aio.AioRpcError as exc:
-            raise LinkDownError(f"grpc: {exc.code().name.lower()} at a claim") from exc
-        return RightAnswer(answer.granted, answer.right.fence, answer.reason, answer.right.holder)
+            raise LinkDownError(f"grpc: {exc.code().name.lower()} at a question for rights") from exc

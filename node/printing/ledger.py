@@ -13,7 +13,7 @@ from node.desk.day import day_of
 from node.printing import spool
 from node.printing.condition import Conditions
 from node.printing.job import COLUMNS, Job, NewJob
-from node.printing.rights import HOME_FENCE, is_home
+from node.printing.rights import Right, RightBook
 from node.printing.spool import Blank, Fact, JobState
 from node.stock.shelf import BlankState, Shelf
 from node.storage.schema import JOB_IS_OPEN
@@ -41,10 +41,11 @@ class Ledger:
 
     def add(self, jobs: Sequence[tuple[NewJob, int]], now_ms: int, asked_day: str) -> None:
         """Enter new jobs, each with the seq of its recording; call it in the transaction that writes these."""
+        book = RightBook(self._store)
         rows = [
             (
                 secrets.token_hex(JOB_NAME_BYTES), job.nik, job.product, job.issue, str(job.state),
-                HOME_FENCE if is_home(job.nik, self._store.node) else None,
+                book.fence(job.nik, job.product, job.issue),
                 seq, now_ms, now_ms, job.due_day, asked_day, job.reason,
             )
             for job, seq in jobs
@@ -80,6 +81,8 @@ class Ledger:
                 "override, operator, body FROM job WHERE id = ?",
                 (secrets.token_hex(JOB_NAME_BYTES), now_ms, now_ms, job_id),
             )
+            # Under the fence that counts now: what was promised away meanwhile has to be asked for again.
+            RightBook(self._store).fit_jobs(Right(old.nik, old.product, old.issue))
             return self.job(int(cursor.lastrowid))
 
     def want(self, job_id: int) -> None:
@@ -160,6 +163,8 @@ class Ledger:
         """
         with self._store.transaction():
             job = self.job(job_id)
+            if job.fence is None:
+                return None  # The right went elsewhere meanwhile.
             if job.needs_blank and not job.serial:
                 serial = self._shelf.next_at_hand(job.product)
                 if serial is None:

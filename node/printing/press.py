@@ -14,11 +14,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from node.desk.day import day_of, seen_ms
+from node.printing.claiming import take_answer
 from node.printing.driver import PrintDriver, open_driver
 from node.printing.job import Job
 from node.printing.lane import FAULT_SECONDS, FEED_JOBS_MAX, Lane, reading
 from node.printing.printers import Mode, Printer, Printers
-from node.printing.rights import RightsClient
+from node.printing.rights import Right, RightBook, RightsClient
 from node.printing.spool import Fact, JobState
 from node.printing.works import DocumentMaker, Works
 from node.settings import PRESS_LOCK_NAME
@@ -33,7 +34,6 @@ log = logger(__name__)
 
 CLAIMS_MAX = 20
 NO_LINE_RETRY_MS = 15_000
-DENIED_RETRY_MS = 300_000
 IDLE_SECONDS = 1.0
 STEP_SECONDS = 0.2
 NO_LINE = "belum ada sambungan ke pusat untuk meminta hak cetak"
@@ -207,24 +207,21 @@ class Press:
             try:
                 if self._rights is None:
                     raise TransientError(NO_LINE)
-                answer = await self._rights.claim(job.nik, job.product, job.issue)
+                answer = await self._rights.claim(
+                    job.nik, job.product, job.issue, above=await works.db(self._above, job)
+                )
             except TransientError:
                 retry_ms = now_ms + NO_LINE_RETRY_MS
                 return moved + await works.db(
                     lambda until=retry_ms: works.ledger.await_right(NO_LINE, retry_ms=until, now_ms=now_ms)
                 )
-            await works.db(self._take_answer, job, answer.granted, answer.fence, answer.reason)
+            await works.db(take_answer, works.store, job.id, answer, self._now_ms())
             moved += 1
         return moved
 
-    def _take_answer(self, job: Job, granted: bool, fence: int, reason: str) -> None:
-        ledger, now_ms = self._works.ledger, self._now_ms()
-        if granted:
-            ledger.grant(job.id, fence, now_ms)
-        elif reason == "nik_conflict":
-            ledger.settle(job.id, Fact.DISPUTED, now_ms=now_ms, reason="nik_conflict")
-        else:
-            ledger.deny(job.id, reason, retry_ms=now_ms + DENIED_RETRY_MS, now_ms=now_ms)
+    def _above(self, job: Job) -> int:
+        """The least fence that we can use."""
+        return RightBook(self._works.store).grip(Right(job.nik, job.product, job.issue)).above
 
 
 async def keep_pressing(

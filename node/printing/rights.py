@@ -1,13 +1,67 @@
-"""Who may print one issue: the home office at once, anyone else with a right that the hub moved to him."""
+"""The rights to print, as this machine knows them: its own book (`sepe.rights.Grip`) and the way to the hub.
+
+The home machine of a kecamatan prints its own roll at once, anyone else with a right that the hub moved to it.
+What this machine promised never to print again stands in ``print_right`` before the hub hears of it, and every job
+takes its fence from there.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
 
-# The fence of a right that the home office holds beforehand; every right that ever moved has a higher one.
-HOME_FENCE = 0
-HOME_MACHINE = "-1"
+from node.desk.day import zone_of
+from node.printing.spool import JobState
+from node.storage.store import NodeStore
+from sepe.rights import HOME_FENCE, NO_FENCE, Grip, Reply, asked, is_home, kecamatan_of
+from sepe.rpc.v1 import rights_pb2
+
+__all__ = ["HOME_FENCE", "Asked", "Promise", "Right", "RightAnswer", "RightBook", "RightsClient", "is_home"]
+
+# Jobs in these have no card and are on no way to one: they give way to another office where somebody waits.
+YIELDING = frozenset(
+    {
+        JobState.WAITING_DUE, JobState.WAITING_BLANK, JobState.WAITING_RIGHT, JobState.HELD, JobState.FAILED,
+        JobState.SPOILED, JobState.VOID,
+    }
+)  # fmt: skip
+# A card is about to be made: the job lacks nothing but a printer.
+NEAR = frozenset({JobState.QUEUED, JobState.READY})
+IN_HAND, QUEUED = "in_hand", "queued"
+# States of a job that may still take another fence.
+_OPEN_STATES = "('queued', 'waiting_right', 'waiting_blank', 'waiting_due', 'held', 'ready', 'failed')"
+
+_KEPT_WORDS = {
+    IN_HAND: "kartunya sedang atau sudah dibuat di sana",
+    QUEUED: "akan dicetak di sana",
+}
+_CARD_WORDS = {"printed": "sudah dicetak", "handed_over": "sudah diserahkan"}
+
+
+class Right(NamedTuple):
+    """Which right: one issue of one document of one resident."""
+
+    nik: int
+    product: str
+    issue: int
+
+
+class Promise(NamedTuple):
+    """A promise to be told: never to print under ``fence`` and, as it stands here, under ``let_go`` or lower."""
+
+    right: Right
+    fence: int
+    let_go: int
+
+
+class Asked(NamedTuple):
+    """A right that the hub asked for and that this machine keeps; ``reason``: `IN_HAND` or `QUEUED`."""
+
+    right: Right
+    fence: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,20 +70,58 @@ class RightAnswer:
 
     Attributes:
         granted: this node may print; ``fence`` then goes into every step of the attempt.
-        reason: why not: ``held``, ``already_printed``, ``nik_conflict`` …; ``""`` when granted.
-        holder: the node that holds the right.
+        reason: why not: ``held``, ``in_hand``, ``already_printed``, ``nik_conflict`` …; ``""`` when granted.
+        holder: the node that holds the right, or that made the card.
+        asked_ms, kept: since when the holder is asked to let go, and why it keeps the right, if it said so.
+        printed_ms, card_state, serial: of the card that is out.
+        next_issue: the first issue of which no card was made, where that is known.
     """
 
     granted: bool
     fence: int = 0
     reason: str = ""
     holder: str = ""
+    asked_ms: int = 0
+    kept: str = ""
+    holder_seen_ms: int = 0
+    printed_ms: int = 0
+    card_state: str = ""
+    serial: str = ""
+    next_issue: int = 0
+
+    def told(self, node: str) -> str:
+        """Why there is no right, as the operator of ``node`` reads it."""
+        match self.reason:
+            case "held" if self.kept:
+                why = _KEPT_WORDS.get(self.kept, self.kept)
+                return f"hak cetak dipegang {self.holder}: {why}"
+            case "held" if self.asked_ms:
+                seen = f", terakhir terhubung {_when(self.holder_seen_ms, node)}" if self.holder_seen_ms else ""
+                return f"hak cetak dipegang {self.holder}; sudah diminta, menunggu jawabannya{seen}"
+            case "held":
+                return f"hak cetak dipegang {self.holder}"
+            case "in_hand":
+                return f"sedang dibuat di {self.holder}; menunggu hasilnya"
+            case "already_printed" | "superseded":
+                done = _CARD_WORDS.get(self.card_state, "sudah dicetak")
+                at = f" pada {_when(self.printed_ms, node)}" if self.printed_ms else ""
+                blank = f", blangko {self.serial}" if self.serial else ""
+                newer = " (terbitan yang lebih baru)" if self.reason == "superseded" else ""
+                return f"{done} di {self.holder}{at}{blank}{newer}"
+            case "nik_conflict":
+                return "identitas berbeda, menunggu keputusan pusat"
+            case "dead":
+                return "pemegang NIK tercatat meninggal"
+            case "revoked" | "unknown_node":
+                return "mesin ini tidak terdaftar di pusat"
+            case _:
+                return self.reason
 
 
 class RightsClient(Protocol):
     """The way to the hub's rights, implemented in ``node.link``."""
 
-    async def claim(self, nik: int, product: str, issue: int) -> RightAnswer:
+    async def claim(self, nik: int, product: str, issue: int, *, above: int = 0) -> RightAnswer:
         """Ask for the right to print one issue, within a short deadline of its own.
 
         Raises:
@@ -37,10 +129,222 @@ class RightsClient(Protocol):
         """
 
 
-def is_home(nik: int, node: str) -> bool:
-    """Whether this node is the first machine of the office that the NIK begins with, and so needs nobody's leave.
+class NewsClient(RightsClient, Protocol):
+    """What keeping the rights needs beyond claims."""
 
-    One machine and not one office: two machines of an office that is cut off would each print the same issue.
-    The others ask the hub like everybody (`hub.dispatch.rights` is the other half of this rule).
-    """
-    return node == f"{nik:016d}"[:6] + HOME_MACHINE
+    async def give_back(self, right: Right, fence: int) -> bool:
+        """Tell the hub of a promise; whether it gave a definite answer, whichever.
+
+        Raises:
+            TransientError: no line.
+        """
+
+    async def changes(
+        self, feed: bytes, after: int, *, wait_ms: int, kept: Sequence[Asked]
+    ) -> rights_pb2.ChangesResponse:
+        """What the centre has to tell, see `sepe.rpc.v1.Rights.Changes`.
+
+        Raises:
+            TransientError: no line, or the hub does not know us.
+        """
+
+
+class RightBook:
+    """The book of rights in a node's database. Every method that writes is one transaction, or a part of one."""
+
+    def __init__(self, store: NodeStore) -> None:
+        self._store = store
+
+    def grip(self, right: Right) -> Grip:
+        """What this machine knows of one right."""
+        row = self._one("SELECT held, let_go FROM print_right WHERE nik = ? AND product = ? AND issue = ?", *right)
+        held, let_go = (NO_FENCE, NO_FENCE) if row is None else row
+        return Grip(max(int(held), self._roll_fence(right.nik)), int(let_go))
+
+    def fence(self, nik: int, product: str, issue: int) -> int | None:
+        """Under which fence this machine may print an issue now; ``None``: it has to ask."""
+        return self.grip(Right(nik, product, issue)).fence
+
+    def take_grant(self, right: Right, fence: int) -> int | None:
+        """The hub says that this machine holds the right; under which fence it may print now."""
+        with self._store.transaction():
+            self._raise(right, held=fence)
+            return self.grip(right).fence
+
+    def moved(self, right: Right, holder: str, fence: int) -> None:
+        """The hub says who holds the right: jobs here get or lose it."""
+        with self._store.transaction():
+            if holder == self._store.node:
+                self.take_grant(right, fence)
+            else:
+                self._raise(right, let_go=fence)
+                self._execute(
+                    "UPDATE print_right SET told = max(told, ?), kept = '' "
+                    "WHERE nik = ? AND product = ? AND issue = ?",
+                    fence, *right,
+                )  # fmt: skip
+            self.fit_jobs(right)
+
+    def asked(self, right: Right, fence: int) -> None:
+        """The hub asks for the right."""
+        with self._store.transaction():
+            self._raise(right)
+            self._execute(
+                "UPDATE print_right SET asked = max(asked, ?), told = min(told, ? - 1) "
+                "WHERE nik = ? AND product = ? AND issue = ?",
+                fence, fence, *right,
+            )  # fmt: skip
+            self._reconsider(right, fence)
+
+    def reconsider(self) -> list[Asked]:
+        """Look again at every right that was asked for and kept; those that are still kept."""
+        kept = []
+        rows = self._all(
+            "SELECT nik, product, issue, asked FROM print_right WHERE asked > let_go ORDER BY nik, product, issue"
+        )
+        for nik, product, issue, fence in rows:
+            with self._store.transaction():
+                found = self._reconsider(Right(nik, product, issue), fence)
+            kept += [] if found is None else [found]
+        return kept
+
+    def promises(self, limit: int) -> list[Promise]:
+        """Promises that the hub has not heard of, as far as we know."""
+        rows = self._all(
+            "SELECT nik, product, issue, CASE WHEN asked BETWEEN 0 AND let_go THEN asked ELSE let_go END, let_go "
+            "FROM print_right WHERE told < let_go ORDER BY nik, product, issue LIMIT ?",
+            limit,
+        )
+        return [Promise(Right(nik, product, issue), fence, let_go) for nik, product, issue, fence, let_go in rows]
+
+    def told(self, promise: Promise) -> None:
+        """The hub answered to a promise."""
+        self._execute(
+            "UPDATE print_right SET told = max(told, ?) WHERE nik = ? AND product = ? AND issue = ?",
+            promise.let_go, *promise.right,
+        )  # fmt: skip
+
+    def wanted_beforehand(self, now_ms: int, limit: int) -> list[Right]:
+        """Rights of the roll's residents that are others' by birth, to be claimed while there is a line."""
+        rows = self._all(
+            "SELECT nik, product, issue FROM print_right WHERE wanted = 1 AND held <= let_go AND retry_ms <= ? "
+            "ORDER BY retry_ms, nik LIMIT ?",
+            now_ms, limit,
+        )  # fmt: skip
+        return [Right(*row) for row in rows]
+
+    def want(self, rights: Iterable[Right]) -> int:
+        """Claim these beforehand, as soon as there is a line; how many are not ours yet."""
+        count = 0
+        with self._store.transaction():
+            for right in rights:
+                if self.grip(right).fence is None:
+                    self._raise(right)
+                    self._execute(
+                        "UPDATE print_right SET wanted = 1 WHERE nik = ? AND product = ? AND issue = ?", *right
+                    )
+                    count += 1
+        return count
+
+    def ask_later(self, right: Right, *, retry_ms: int, is_hopeless: bool) -> None:
+        """A claim beforehand was denied; ``is_hopeless``: a card is out, ask no more."""
+        self._execute(
+            "UPDATE print_right SET retry_ms = ?, wanted = ? WHERE nik = ? AND product = ? AND issue = ?",
+            retry_ms, int(not is_hopeless), *right,
+        )  # fmt: skip
+
+    def roll_moved(self, kecamatan_code: str, holder: str, fence: int) -> None:
+        """The hub says who holds a kecamatan's roll."""
+        with self._store.transaction():
+            self._execute(
+                "INSERT INTO roll_right (kecamatan, holder, fence) VALUES (?, ?, ?) ON CONFLICT DO UPDATE "
+                "SET holder = excluded.holder, fence = excluded.fence WHERE excluded.fence >= fence",
+                kecamatan_code, holder, fence,
+            )  # fmt: skip
+            jobs = self._all(f"SELECT DISTINCT nik, product, issue FROM job WHERE state IN {_OPEN_STATES}")
+            for nik, product, issue in jobs:
+                if kecamatan_of(nik) == kecamatan_code:
+                    self.fit_jobs(Right(nik, product, issue))
+
+    def fit_jobs(self, right: Right) -> None:
+        """Give the jobs of a right the fence that this machine may print under, or take it from them.
+
+        What a supervisor forced stays as it is. Whoever waits for a right asks again at once.
+        """
+        fence = self.grip(right).fence
+        where = (
+            f"nik = ? AND product = ? AND issue = ? AND override = '' AND state IN {_OPEN_STATES} "
+            "AND fence IS NOT ?"
+        )
+        if fence is None:
+            self._execute(
+                "UPDATE job SET fence = NULL, retry_ms = 0, "
+                f"state = CASE state WHEN 'ready' THEN 'queued' ELSE state END WHERE {where}",
+                *right, fence,
+            )  # fmt: skip
+        else:
+            self._execute(
+                "UPDATE job SET fence = ?, "
+                "reason = CASE state WHEN 'waiting_right' THEN '' ELSE reason END, "
+                f"state = CASE state WHEN 'waiting_right' THEN 'queued' ELSE state END WHERE {where}",
+                fence, *right, fence,
+            )  # fmt: skip
+        self._execute(
+            "UPDATE job SET retry_ms = 0 WHERE nik = ? AND product = ? AND issue = ? "
+            "AND state = 'waiting_right' AND fence IS NULL",
+            *right,
+        )
+
+    def _reconsider(self, right: Right, fence: int) -> Asked | None:
+        bound = self._bound(right)
+        grip, reply = asked(self.grip(right), fence, is_bound=bool(bound))
+        self._raise(right, let_go=grip.let_go)
+        self._execute(
+            "UPDATE print_right SET kept = ?, asked = CASE WHEN ? THEN -1 ELSE asked END "
+            "WHERE nik = ? AND product = ? AND issue = ?",
+            bound if reply is Reply.KEEP else "", reply is Reply.IGNORE, *right,
+        )  # fmt: skip
+        if reply is Reply.KEEP:
+            return Asked(right, fence, bound)
+        self.fit_jobs(right)
+        return None
+
+    def _bound(self, right: Right) -> str:
+        """Why the right is needed here: `IN_HAND`, `QUEUED`, or ``""``."""
+        states = {
+            JobState(state)
+            for (state,) in self._all("SELECT state FROM job WHERE nik = ? AND product = ? AND issue = ?", *right)
+        }
+        if states - YIELDING - NEAR:
+            return IN_HAND
+        return QUEUED if states & NEAR else ""
+
+    def _roll_fence(self, nik: int) -> int:
+        row = self._one("SELECT holder, fence FROM roll_right WHERE kecamatan = ?", kecamatan_of(nik))
+        if row is not None:
+            return int(row[1]) if row[0] == self._store.node else NO_FENCE
+        return HOME_FENCE if is_home(nik, self._store.node) else NO_FENCE
+
+    def _raise(self, right: Right, *, held: int = NO_FENCE, let_go: int = NO_FENCE) -> None:
+        """Note a grant or a promise. The roll's own fence is no part of it: that may move to another machine."""
+        self._execute(
+            "INSERT INTO print_right (nik, product, issue, held, let_go) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET held = max(held, excluded.held), let_go = max(let_go, excluded.let_go)",
+            *right, held, let_go,
+        )  # fmt: skip
+
+    def _execute(self, statement: str, *values: object) -> None:
+        with self._store.transaction():
+            self._store.connection.execute(statement, values)
+
+    def _one(self, statement: str, *values: object) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = self._store.connection.execute(statement, values).fetchone()
+        return row
+
+    def _all(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        return list(self._store.connection.execute(statement, values).fetchall())
+
+
+def _when(wall_ms: int, node: str) -> str:
+    """Day and time as the office's wall clock shows them."""
+    return datetime.fromtimestamp(wall_ms / 1000, zone_of(node).tzinfo).strftime("%d-%m-%Y %H.%M")

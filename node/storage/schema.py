@@ -239,7 +239,74 @@ CREATE TABLE job_place (
 ) STRICT;
 """
 
-STEPS = [VERSION_1, ATTACHMENTS, DAMAGE, STOCK, PRINTERS, CONFIRMED, DISPATCH]
+RIGHTS = """
+-- This machine's book of rights: node/printing/rights.py. held: the highest fence it was given; let_go: it
+-- promised never to print under this or a lower one; told: what the hub has heard of that. asked: the hub asks for
+-- this fence; kept: why it is kept. wanted: to be claimed beforehand, not before retry_ms.
+CREATE TABLE print_right (
+    nik INTEGER NOT NULL,
+    product TEXT NOT NULL,
+    issue INTEGER NOT NULL,
+    held INTEGER NOT NULL DEFAULT -1,
+    let_go INTEGER NOT NULL DEFAULT -1,
+    told INTEGER NOT NULL DEFAULT -1,
+    asked INTEGER NOT NULL DEFAULT -1,
+    kept TEXT NOT NULL DEFAULT '',
+    wanted INTEGER NOT NULL DEFAULT 0,
+    retry_ms INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (nik, product, issue)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX print_right_untold ON print_right (nik) WHERE told < let_go;
+CREATE INDEX print_right_asked ON print_right (nik) WHERE asked > let_go;
+CREATE INDEX print_right_wanted ON print_right (retry_ms) WHERE wanted = 1;
+-- Whose roll a kecamatan is, where an officer decided so.
+CREATE TABLE roll_right (
+    kecamatan TEXT PRIMARY KEY,
+    holder TEXT NOT NULL,
+    fence INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+-- The centre's word on residents: node/desk/standing.py. settled: identity keys, one after the other.
+CREATE TABLE standing (
+    nik INTEGER PRIMARY KEY,
+    on_hold INTEGER NOT NULL,
+    life INTEGER NOT NULL,
+    settled BLOB NOT NULL,
+    keep BLOB NOT NULL,
+    reason TEXT NOT NULL
+) STRICT;
+CREATE TABLE recall (
+    nik INTEGER NOT NULL,
+    product TEXT NOT NULL,
+    issue INTEGER NOT NULL,
+    attempt TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    node TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (nik, product, issue, attempt)
+) STRICT, WITHOUT ROWID;
+-- Cards taken back from their owners: node/desk/old_cards.py. minutes: of their destruction, '' before it.
+CREATE TABLE old_card (
+    product TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    nik INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    taken_ms INTEGER NOT NULL,
+    operator TEXT NOT NULL,
+    minutes TEXT NOT NULL DEFAULT '',
+    destroyed_ms INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (product, serial)
+) STRICT, WITHOUT ROWID;
+-- Who shall have a card: node/desk/roll.py. birth_date: '' where the list does not say.
+CREATE TABLE roll (
+    nik INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    birth_date TEXT NOT NULL,
+    is_voter INTEGER NOT NULL,
+    loaded_ms INTEGER NOT NULL
+) STRICT;
+"""
+
+STEPS = [VERSION_1, ATTACHMENTS, DAMAGE, STOCK, PRINTERS, CONFIRMED, DISPATCH, RIGHTS]
 
 # What makes a query use the index job_open: the planner must find the index's own words in it.
 JOB_IS_OPEN = "state NOT IN ('printed', 'handed_over', 'spoiled', 'void')"

@@ -248,7 +248,7 @@ class Rights:
         self.answer = answer
         self.asked: list[tuple[int, str, int]] = []
 
-    async def claim(self, nik: int, product: str, issue: int) -> RightAnswer:
+    async def claim(self, nik: int, product: str, issue: int, *, above: int = 0) -> RightAnswer:
         self.asked.append((nik, product, issue))
         if self.answer is None:
             raise TransientError("no line")
@@ -275,7 +275,7 @@ def test_a_right_held_elsewhere_keeps_the_card_waiting_with_the_reason(store: No
     record(store, line(OTHER_NIK))
     turn(store, ScriptedPrinter(), rights=Rights(RightAnswer(False, reason="already_printed", holder="537105-1")))
     (job,) = jobs(store, OTHER_NIK)
-    assert (job.state, job.reason) == (JobState.WAITING_RIGHT, "already_printed")
+    assert (job.state, job.reason) == (JobState.WAITING_RIGHT, "sudah dicetak di 537105-1")
 
 
 def test_a_supervisor_prints_without_the_right_and_every_step_says_so(store: NodeStore) -> None:

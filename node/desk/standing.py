@@ -1,0 +1,140 @@
+"""What the centre knows of a resident that decides over his cards, and what it does to the jobs here.
+
+It comes by the list of news (`sepe.rpc.v1.Rights.Changes`): identities in conflict and the officer's decision on
+them, deaths, cards to be collected. It says how things are, so hearing it again does nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from node.printing.job import Job
+from node.printing.ledger import Ledger
+from node.printing.rights import Right, RightBook
+from node.printing.spool import Fact, JobState, facts_of
+from node.storage.store import NodeStore
+from sepe.identity import IDENTITY_KEY_BYTES, identity_key
+from sepe.rpc.v1 import rights_pb2
+from sepe.wire.v1 import event_pb2
+
+FEED_KEY, PLACE_KEY = "feed", "feed_place"
+DISPUTED = "identitas berbeda, menunggu keputusan pusat"
+DECIDED_OTHERWISE = "pusat memutuskan identitas lain untuk NIK ini; rekam ulang dengan data yang benar"
+DEAD = "pemegang NIK tercatat meninggal"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The centre's word on one resident.
+
+    Attributes:
+        settled: `identity_key` of the identities that an officer's decision covers; empty without one.
+        keep: of the one that stays.
+    """
+
+    on_hold: bool = False
+    is_dead: bool = False
+    settled: frozenset[bytes] = frozenset()
+    keep: bytes = b""
+
+    def verdict(self, identity: bytes, *, is_disputed: bool) -> str:
+        """Why a card with this identity is held; ``""``: it is not.
+
+        Args:
+            is_disputed: claims made here disagree.
+        """
+        if self.is_dead:
+            return DEAD
+        if identity in self.settled:
+            return "" if identity == self.keep else DECIDED_OTHERWISE
+        return DISPUTED if self.on_hold or is_disputed else ""
+
+
+UNKNOWN = Standing()
+
+
+def standing_of(store: NodeStore, nik: int) -> Standing:
+    """What the centre said of a resident."""
+    row = store.connection.execute(
+        "SELECT on_hold, life, settled, keep FROM standing WHERE nik = ?", (nik,)
+    ).fetchone()
+    if row is None:
+        return UNKNOWN
+    on_hold, life, settled, keep = row
+    size = IDENTITY_KEY_BYTES
+    keys = frozenset(settled[start : start + size] for start in range(0, len(settled), size))
+    return Standing(bool(on_hold), life == event_pb2.LIFE_STATE_DEAD, keys, bytes(keep))
+
+
+def place(store: NodeStore) -> tuple[bytes, int]:
+    """In which list of the hub's this machine counts, and how far it has read it."""
+    return bytes.fromhex(store.get(FEED_KEY) or ""), int(store.get(PLACE_KEY) or 0)
+
+
+def apply_changes(store: NodeStore, answer: rights_pb2.ChangesResponse, now_ms: int) -> int:
+    """Take in a part of the list, and note how far it was read: one transaction. Returns how many changes."""
+    book = RightBook(store)
+    with store.transaction():
+        for change in answer.changes:
+            match change.WhichOneof("what"):
+                case "moved":
+                    right = Right(change.nik, change.moved.product, change.moved.issue)
+                    book.moved(right, change.moved.holder, change.moved.fence)
+                case "let_go":
+                    book.asked(Right(change.nik, change.let_go.product, change.let_go.issue), change.let_go.fence)
+                case "roll":
+                    book.roll_moved(change.roll.kecamatan_code, change.roll.holder, change.roll.fence)
+                case "standing":
+                    _take_standing(store, change.nik, change.standing, now_ms)
+        store.put(FEED_KEY, answer.feed.hex())
+        store.put(PLACE_KEY, str(answer.last))
+    return len(answer.changes)
+
+
+def recalls(store: NodeStore) -> list[dict[str, object]]:
+    """Cards that this office has to collect, by NIK: those that its machines made."""
+    rows = store.connection.execute(
+        "SELECT nik, product, issue, attempt, serial, node, reason FROM recall WHERE substr(node, 1, 6) = ? "
+        "AND NOT EXISTS (SELECT 1 FROM old_card o WHERE o.product = recall.product AND o.serial = recall.serial) "
+        "ORDER BY nik, product, issue",
+        (store.node[:6],),
+    )
+    names = ("nik", "product", "issue", "attempt", "serial", "node", "reason")
+    return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
+
+
+def _take_standing(store: NodeStore, nik: int, said: rights_pb2.Standing, now_ms: int) -> None:
+    store.connection.execute(
+        "INSERT OR REPLACE INTO standing (nik, on_hold, life, settled, keep, reason) VALUES (?, ?, ?, ?, ?, ?)",
+        (nik, int(said.on_hold), said.life, b"".join(sorted(said.settled)), said.keep, said.reason),
+    )
+    store.connection.execute("DELETE FROM recall WHERE nik = ?", (nik,))
+    store.connection.executemany(
+        "INSERT OR REPLACE INTO recall (nik, product, issue, attempt, serial, node, reason) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (nik, one.product, one.issue, one.attempt, one.serial, one.node, one.reason)
+            for one in said.recalls
+        ],
+    )  # fmt: skip
+    ledger, standing = Ledger(store), standing_of(store, nik)
+    for job in ledger.of_resident(nik):
+        _fit(ledger, job, standing, now_ms)
+
+
+def _fit(ledger: Ledger, job: Job, standing: Standing, now_ms: int) -> None:
+    """Hold, release or withdraw a job as the centre's word wants it; what a supervisor forced is left alone."""
+    if job.override:
+        return
+    body = event_pb2.Recorded.FromString(ledger.recording_of(job))
+    identity = identity_key(body.name, body.birth_date, body.sex)
+    why = standing.verdict(identity, is_disputed=False)
+    possible = facts_of(job.state)
+    if why in (DEAD, DECIDED_OTHERWISE):
+        if Fact.WITHDRAWN in possible:
+            ledger.settle(job.id, Fact.WITHDRAWN, now_ms=now_ms, reason=why)
+    elif why:
+        if Fact.DISPUTED in possible:
+            ledger.settle(job.id, Fact.DISPUTED, now_ms=now_ms, reason=why)
+    elif job.state is JobState.HELD and identity in standing.settled:
+        ledger.settle(job.id, Fact.RELEASED, now_ms=now_ms)
