@@ -39,6 +39,7 @@ SYSTEM_PARTS = {
     "mount": "mount",
     "cc": "gcc",
     "faketime": "faketime",
+    "pg_ctlcluster": "postgresql",
 }
 # Some of them live where an ordinary user's PATH does not look.
 PROGRAM_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
