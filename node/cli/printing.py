@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from node.cli.common import EXIT_PART, AsJson, Dir, note, opened, print_json, print_table
+from node.cli.queue import Times, finishes
 from node.cli.words import say
 from node.clock import now_ms
 from node.printing.job import Job
@@ -33,7 +35,7 @@ def register(app: typer.Typer) -> None:
         folder: Dir,
         niks: Niks = None,
         everything: Annotated[bool, typer.Option("--all", help="Everything that waits.")] = False,
-        printer: Annotated[str, typer.Option(help="Instead of the printer in node.toml.")] = "",
+        printer: Annotated[str, typer.Option(help="This printer alone, this once.")] = "",
         override: Annotated[bool, typer.Option(help="Print without the right; a supervisor's decision.")] = False,
         reason: Annotated[str, typer.Option(help="Why, with --override; the centre reads it.")] = "",
         operator: Operator = "",
@@ -50,12 +52,11 @@ def register(app: typer.Typer) -> None:
             raise InvalidInputError("name residents or say --all", field="NIK", hint="sepe node print DIR --all")
         with opened(folder) as store:
             wished = _wish(store, niks, override=override, reason=reason, operator=operator)
-            address = printer or store.settings.printer
             jobs = [job.id for job in wished]
             if jobs and any(job.state in MOVING or job.state in WAITING for job in wished):
                 import asyncio
 
-                asyncio.run(_bring(store, address, jobs, wait))
+                asyncio.run(_bring(store, printer, jobs, wait))
             ledger = Ledger(store)
             now = [ledger.job(job) for job in jobs]
         _show(now, as_json=as_json, full=True)
@@ -84,7 +85,8 @@ def register(app: typer.Typer) -> None:
                 jobs = ledger.all(limit)
             if state is not None:
                 jobs = [job for job in jobs if job.state == _state(state)]
-        _show(jobs[:limit], as_json=as_json, full=as_json)
+            times = finishes(store) if any(job.state in WAITING for job in jobs[:limit]) else {}
+        _show(jobs[:limit], as_json=as_json, full=as_json, times=times)
 
     @app.command(name="resolve")
     def resolve_doubt(  # noqa: PLR0917 - options of a command
@@ -207,25 +209,29 @@ async def _press(store: NodeStore, printer: str, jobs: list[int], until: float) 
 
     from node.link.rights import GrpcRights
     from node.link.trust import load_trust
-    from node.printing.driver import open_driver
     from node.printing.paper import Paper
-    from node.printing.press import Press
+    from node.printing.press import EVERY_MEDIUM, Press
+    from node.printing.printers import Mode, Printer, Printers
     from node.settings import KEY_NAME
     from sepe_io import keys
     from sepe_io.logs import set_up
 
     set_up("WARNING")  # Without it structlog writes to stdout, where the answer goes.
-    if not printer:
-        raise InvalidInputError(
-            "no printer is set", field="printer", hint="Say --printer folder:PATH, or set it in node.toml."
-        )
-    driver = open_driver(printer)
     own = NodeStore.open(store.folder)
+    used = [Printer(printer, "", EVERY_MEDIUM, Mode.ON)] if printer else Printers(own).adopt()
+    if not used:
+        own.close()
+        raise InvalidInputError(
+            "no printer is set",
+            field="printer",
+            hint="Say --printer folder:PATH, or: sepe node printers DIR --add …",
+        )
     trust = load_trust(store.folder, tls=store.settings.tls)
     rights = GrpcRights(store.settings.hub, store.node, keys.load(store.folder / KEY_NAME), trust=trust)
-    press = Press(own, driver, Paper(own), printer=printer, rights=rights, now_ms=now_ms)
+    press = Press(own, None, Paper(own), rights=rights, now_ms=now_ms)
     ledger = Ledger(store)
     try:
+        await press.use(used)
         while True:
             moved = await press.turn()
             if not _moving(ledger, jobs) or time.monotonic() > until:
@@ -236,7 +242,6 @@ async def _press(store: NodeStore, printer: str, jobs: list[int], until: float) 
         await press.close()
         own.close()
         await rights.close()
-        await driver.close()
 
 
 def _moving(ledger: Ledger, jobs: list[int]) -> bool:
@@ -250,17 +255,31 @@ def _state(text: str) -> JobState:
         raise InvalidInputError("no such state", field="--state", value=text, hint=", ".join(JobState)) from None
 
 
-def _show(jobs: list[Job], *, as_json: bool, full: bool) -> None:
+def _show(jobs: list[Job], *, as_json: bool, full: bool, times: Mapping[int, Times] | None = None) -> None:
+    found = times or {}
     if as_json:
-        print_json([_document(job) for job in jobs])
+        print_json([_document(job) | _times_of(found.get(job.id)) for job in jobs])
         return
     print_table(
-        ("job", "nik", "product", "issue", "state", "serial", "reason"),
+        ("job", "nik", "product", "issue", "state", "serial", say("selesai", "done"), "reason"),
         [
-            (job.id, _nik(job, full=full), job.product, job.issue, str(job.state), job.serial, job.reason)
+            (
+                job.id,
+                _nik(job, full=full),
+                job.product,
+                job.issue,
+                str(job.state),
+                job.serial,
+                found[job.id].clock if job.id in found else "-",
+                job.reason,
+            )
             for job in jobs
         ],
     )
+
+
+def _times_of(times: Times | None) -> dict[str, object]:
+    return {} if times is None else {"finish_ms": times.finish_ms, "waits_for": list(times.waits_for)}
 
 
 def _nik(job: Job, *, full: bool) -> str:

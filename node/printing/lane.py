@@ -259,6 +259,8 @@ class Lane:
         ledger, job_id = self._works.ledger, prepared.job.id
         if ledger.job(job_id).name != prepared.document.job_name:
             raise InvalidInputError("another attempt was drawn for this job", field="job", value=job_id)
+        if self._works.queue_store.placed(job_id).printer not in (ANY, self.printer.address):
+            raise InvalidInputError("it was moved to another printer", field="job", value=job_id)
         return ledger.intend(job_id, printer=self.printer.address, now_ms=self._works.now_ms())
 
     async def _look(self, job: Job) -> Fact | None:

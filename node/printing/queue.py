@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from importlib.resources import files
 from pathlib import Path
 
 from node.desk.day import day_of, zone_of
+from node.printing.ledger import Ledger
 from node.printing.printers import Printers
+from node.printing.spool import WAITING, JobState
 from node.storage.schema import JOB_IS_OPEN
 from node.storage.store import NodeStore
 from sepe.dispatch.forecast import NEVER_MS
@@ -123,6 +125,21 @@ class QueueStore:
                 "INSERT OR REPLACE INTO job_place VALUES (?, ?, ?, ?, ?, ?)",
                 [(job, one.printer, one.batch, one.position, one.since_ms, one.from_ms) for job, one in jobs],
             )
+
+    def move(self, job: int, printer: str) -> None:
+        """Let a waiting job be printed by ``printer`` alone (``""``: by any).
+
+        Raises:
+            InvalidInputError: no such job, or one that may have reached a printer; nothing is changed.
+        """
+        with self._store.transaction():
+            state = Ledger(self._store).job(job).state
+            if state not in (*WAITING, JobState.WAITING_DUE, JobState.HELD):
+                raise InvalidInputError(
+                    "hanya yang belum dikirim ke pencetak dapat dipindah", field="job", value=job,
+                    hint="Bila ragu apakah kartunya keluar: sepe node resolve DIR JOB --came-out yes|no",
+                )  # fmt: skip
+            self.place([(job, replace(self.placed(job), printer=printer))])
 
     def placed(self, job: int) -> Place:
         """Where this job shall go."""
