@@ -93,6 +93,8 @@ class Ledger:
     def override(self, job_id: int, *, reason: str, operator: str, now_ms: int) -> Job:
         """A supervisor prints without the right; every step of the attempt will say so.
 
+        A job that has its right and waits for a printer alone is no override: it only goes before the others.
+
         Raises:
             InvalidInputError: no reason, or a job that nothing holds back.
         """
@@ -104,6 +106,9 @@ class Ledger:
                 raise InvalidInputError(
                     "hanya cetakan yang menunggu hak atau ditahan yang dapat dipaksa", field="job", value=job.id
                 )
+            if job.state is JobState.QUEUED and job.fence is not None:
+                self.want(job_id)
+                return self.job(job_id)
             if job.state is JobState.HELD:
                 self.settle(job_id, Fact.RELEASED, now_ms=now_ms)
             self._store.connection.execute(
