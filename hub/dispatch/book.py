@@ -33,13 +33,19 @@ def entry_of_roll(connection: Connection, nik: int) -> Entry:
 
 def entry_of(connection: Connection, nik: int, product: str, issue: int) -> tuple[Entry, bool]:
     """The entry of one right, and whether it is its own or the roll's."""
+    own = own_entry(connection, nik, product, issue)
+    if own is not None:
+        return own, True
+    roll = entry_of_roll(connection, nik)
+    return roll, roll.fence > HOME_FENCE
+
+
+def own_entry(connection: Connection, nik: int, product: str, issue: int) -> Entry | None:
+    """The entry of a right that moved by itself; ``None``: it is the roll's."""
     row = connection.execute(
         "SELECT holder, fence FROM print_right WHERE nik = ? AND product = ? AND issue = ?", (nik, product, issue)
     ).fetchone()
-    if row is not None:
-        return Entry(str(row[0]), int(row[1])), True
-    roll = entry_of_roll(connection, nik)
-    return roll, roll.fence > HOME_FENCE
+    return None if row is None else Entry(str(row[0]), int(row[1]))
 
 
 def apply_frame(connection: Connection, columns: Columns, start: int, prefix: str = "") -> None:
@@ -71,8 +77,8 @@ def apply_frame(connection: Connection, columns: Columns, start: int, prefix: st
 def _upsert(connection: Connection, table: str, key: str, values: Iterable[object]) -> None:
     row = tuple(values)
     connection.execute(
-        f"INSERT INTO {table} ({key}, holder, fence, stamp, reason) VALUES ({', '.join('?' * len(row))})"
+        f"INSERT INTO {table} AS held ({key}, holder, fence, stamp, reason) VALUES ({', '.join('?' * len(row))})"
         " ON CONFLICT DO UPDATE SET holder = excluded.holder, fence = excluded.fence, stamp = excluded.stamp,"
-        " reason = excluded.reason WHERE (excluded.fence, excluded.stamp) > (fence, stamp)",
+        " reason = excluded.reason WHERE (excluded.fence, excluded.stamp) > (held.fence, held.stamp)",
         row,
     )

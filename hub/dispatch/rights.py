@@ -32,7 +32,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from hub.dispatch import feed
-from hub.dispatch.book import entry_of, entry_of_roll
+from hub.dispatch.book import entry_of, entry_of_roll, own_entry
 from hub.dispatch.frames import FrameCache
 from hub.merge import project, registry
 from sepe import card, case
@@ -48,6 +48,7 @@ from sepe.rights import (
     Entry,
     claimed,
     given_back,
+    kecamatan_of,
     taken_away,
 )
 from sepe.wire.v1 import event_pb2
@@ -57,6 +58,8 @@ from sepe_io.sqlite import Connection
 WISH_MS = 7 * 24 * 3_600_000
 # A repeated wish is written again no more often than this: most claims of those who wait then write nothing.
 WISH_FRESH_MS = 10 * 60_000
+
+CLAIMED, RETURNED = "claimed", "returned"
 
 Key = tuple[int, str, int]
 
@@ -118,6 +121,13 @@ class RightsDesk:
     frames: FrameCache
     drafts: list[Draft] = field(default_factory=list)
     _moved: dict[Key, Entry] = field(default_factory=dict)
+    # By kecamatan: who holds the rights of its roll. Nobody is let in or shut out while we answer.
+    _rolls: dict[str, Entry] = field(default_factory=dict)
+    _somebody_waits: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Mostly nobody waits for anything; then a claim need not look for whom to tell.
+        self._somebody_waits = self.connection.execute("SELECT 1 FROM right_wish LIMIT 1").fetchone() is not None
 
     def answer(self, request: RightClaim | RightReturn) -> Answer:
         """The answer to one request, by the table above."""
@@ -145,8 +155,9 @@ class RightsDesk:
         if found is None:
             return self._denied(claim, entry)
         if found != entry:
-            self._move(key, found, entry, "claimed")
-        self._forget_wish(claim)
+            self._move(key, found, entry, CLAIMED)
+        if self._somebody_waits:
+            self._forget_wish(claim)
         return Answer(True, found.holder, found.fence, "")
 
     def assign(self, claim: RightClaim) -> Answer:
@@ -167,8 +178,8 @@ class RightsDesk:
         if found is None:
             reason = "stale_fence" if entry.holder == request.node else "not_holder"
             return Answer(False, entry.holder, entry.fence, reason)
-        self._move(key, found, entry, "returned")
-        return Answer(True, "", found.fence, "returned")
+        self._move(key, found, entry, RETURNED)
+        return Answer(True, "", found.fence, RETURNED)
 
     def take_away(self, nik: int, product: str, issue: int, *, to: str, reason: str, officer: str) -> Entry:
         """Move a right because an officer decided that its holder is gone for good."""
@@ -185,7 +196,18 @@ class RightsDesk:
         moved = self._moved.get(key)
         if moved is not None:
             return moved, True
-        return entry_of(self.connection, *key)
+        own = own_entry(self.connection, *key)
+        if own is not None:
+            return own, True
+        roll = self._roll(key[0])
+        return roll, roll.fence > HOME_FENCE
+
+    def _roll(self, nik: int) -> Entry:
+        code = kecamatan_of(nik)
+        found = self._rolls.get(code)
+        if found is None:
+            found = self._rolls[code] = entry_of_roll(self.connection, nik)
+        return found
 
     def _obstacle(self, resident: Resident, claim: RightClaim, entry: Entry) -> Answer | None:
         """Why no card of this issue may be made now, whoever holds the right."""
@@ -214,6 +236,7 @@ class RightsDesk:
 
     def _denied(self, claim: RightClaim, entry: Entry) -> Answer:
         """Note the wish and ask the holder to let go."""
+        self._somebody_waits = True
         connection, key = self.connection, (claim.nik, claim.product, claim.issue)
         row = connection.execute(
             "SELECT wished_ms FROM right_wish WHERE nik = ? AND product = ? AND issue = ? AND node = ?",
@@ -250,7 +273,14 @@ class RightsDesk:
         )
         self.drafts.append(draft(Kind.RIGHT_MOVED, nik, body))
         self._moved[key] = found
-        connection = self.connection
+        connection, told = self.connection, {before.holder, self._roll(nik).holder}
+        if reason != CLAIMED:
+            told.add(found.holder)  # A claimant has it from the answer, and asks again if that is lost.
+        else:
+            told.discard(found.holder)
+        if not self._somebody_waits:
+            feed.tell_moved(connection, told, nik, product, issue, found)
+            return
         waiting = [
             node
             for (node,) in connection.execute(
@@ -258,8 +288,7 @@ class RightsDesk:
             )
         ]
         connection.execute("DELETE FROM right_ask WHERE nik = ? AND product = ? AND issue = ?", key)
-        home = entry_of_roll(connection, nik).holder
-        feed.tell_moved(connection, (*waiting, before.holder, found.holder, home), nik, product, issue, found)
+        feed.tell_moved(connection, told.union(waiting), nik, product, issue, found)
 
     def _forget_wish(self, claim: RightClaim) -> None:
         self.connection.execute(
