@@ -36,6 +36,8 @@ BUSY_TIMEOUT_MS = 10_000
 # Beside a database whose disk failed, until an opening has proven the disk.
 SUSPECT_SUFFIX = "-suspect"
 _SQLITE_IOERR = 10
+# What the triggers say that guard data which was moved away.
+MOVED = "hub_moved"
 
 Connection = Any  # pysqlite3 carries no types; its connection is sqlite3.Connection in all but name.
 
@@ -50,6 +52,10 @@ class StorageBusyError(TransientError):
 
 class StorageDamagedError(SepeError):
     """The file is not a database any more, or the disk refuses to read or write it. A person must act."""
+
+
+class StorageMovedError(TransientError):
+    """The data was moved to another database (`hub copy`); what is left here takes no more."""
 
 
 class DiskFailedError(StorageDamagedError):
@@ -128,6 +134,11 @@ def transaction(connection: Connection) -> Iterator[None]:
         StorageFullError, StorageBusyError, StorageDamagedError: nothing of the block is stored.
         DiskFailedError: the block may be stored or not, as after a crash, and nothing after it will be.
     """
+    if not isinstance(connection, sqlite3.Connection):
+        # Another engine's, which knows how: `hub.engine.postgres`.
+        with connection.transaction():
+            yield
+        return
     if connection.failure:
         raise DiskFailedError(connection.failure)
     with translated():
@@ -158,6 +169,10 @@ def translated() -> Iterator[None]:
             raise StorageBusyError("another process holds the database") from exc
         if any(word in text for word in ("disk I/O", "readonly", "unable to open", "malformed")):
             raise StorageDamagedError(text) from exc
+        raise
+    except sqlite3.IntegrityError as exc:
+        if MOVED in str(exc):
+            raise StorageMovedError("the hub's data was moved to another database") from exc
         raise
     except sqlite3.DatabaseError as exc:
         if "malformed" in str(exc) or "not a database" in str(exc):
@@ -216,20 +231,20 @@ def _schema_version(connection: Connection) -> int:
 
 def _runner(script: str) -> Callable[[Database], None]:
     def run(database: Database) -> None:
-        for statement in _statements(script):
+        for statement in statements(script):
             database.execute(statement)
 
     return run
 
 
-def _statements(script: str) -> list[str]:
+def statements(script: str) -> list[str]:
     """A script's statements, each ending a line; ``executescript`` would commit our transaction."""
-    statements: list[str] = []
+    found: list[str] = []
     pending = ""
     for line in script.splitlines(keepends=True):
         pending += line
         if pending.strip() and sqlite3.complete_statement(pending):
-            statements.append(pending)
+            found.append(pending)
             pending = ""
     assert not pending.strip(), f"unfinished statement: {pending!r}"
-    return statements
+    return found

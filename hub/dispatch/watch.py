@@ -28,16 +28,19 @@ _CARD_MOVED = int(Kind.CARD_MOVED)
 _OVERRIDE = b"\x48\x01"
 
 
-def mark(connection: Connection, columns: Columns, start: int) -> None:
-    """Mark the residents of a frame whose cards have to be looked at; in the transaction that logs it."""
+def marks(columns: Columns, start: int) -> set[int]:
+    """The residents of a frame whose cards have to be looked at; to be marked in the transaction that logs it."""
     niks = {
         columns.niks[index]
         for index in range(start, len(columns))
         if (kind := columns.kinds[index]) in _MARKS or (kind == _CARD_MOVED and _OVERRIDE in columns.bodies[index])
     }
-    connection.executemany(
-        "INSERT OR IGNORE INTO card_mark (nik) VALUES (?)", [(nik,) for nik in niks if 0 < nik <= _NIK_MAX]
-    )
+    return {nik for nik in niks if 0 < nik <= _NIK_MAX}
+
+
+def mark(connection: Connection, niks: Iterable[int]) -> None:
+    """Have the cards of these residents looked at."""
+    connection.executemany("INSERT OR IGNORE INTO card_mark (nik) VALUES (?)", [(nik,) for nik in sorted(niks)])
 
 
 def project(connection: Connection) -> int:

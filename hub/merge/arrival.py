@@ -133,6 +133,12 @@ def hold(connection: Connection, arrival: Arrival, *, reason: str, detail: str, 
     )
 
 
+def shown_node(data: bytes) -> str:
+    """The node that a frame names, unproven; ``""`` when it names none that can be read."""
+    header = _readable_header(data)
+    return "" if header is None else header.node
+
+
 def _readable_header(data: bytes) -> Header | None:
     try:
         return peek_header(data)

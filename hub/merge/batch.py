@@ -24,15 +24,17 @@ class StaleWriterError(TransientError):
 class Batch:
     """Frames of one write transaction. Call `take` for each, then `write`, then commit."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, frames_max: int) -> None:
         self._connection = connection
-        self._next_number = log.last_number(connection) + 1
+        self._next_number = log.next_number(connection, frames_max)
+        self._frames_max = frames_max
         self._loaded: dict[Epoch, EpochState] = {}
         self._states: dict[Epoch, EpochState] = {}
         self._heads: Heads = {}
         # Of the epochs that moved: when and by what way their last frame came.
         self._seen: dict[Epoch, tuple[int, str]] = {}
         self._ahead_ms: dict[str, int] = {}
+        self._marked: set[int] = set()
         self._misses_events = wanted.any_wanted(connection)
 
     def take(self, arrival: Arrival, opened: OpenedFrame) -> Outcome:
@@ -52,7 +54,7 @@ class Batch:
                 return Outcome(self._asking(answer), verdict.judgement, events_merged=header.count - verdict.skip)
             case Judgement.DUPLICATE:
                 if self._misses_events and wanted.mend(self._connection, arrival, opened):
-                    self._next_number = log.last_number(self._connection) + 1
+                    self._next_number = log.next_number(self._connection, self._frames_max)
                 answer = ack(state, sync_pb2.VERDICT_DURABLE, hub_ms=hub_ms)
                 return Outcome(self._asking(answer), verdict.judgement)
             case Judgement.GAP:
@@ -70,7 +72,9 @@ class Batch:
         """
         if self._heads:
             write_heads(self._connection, self._heads)
-        for (node, epoch), (seen_ms, via) in self._seen.items():
+        watch.mark(self._connection, self._marked)
+        # Everything in one order: workers beside each other never wait in a circle.
+        for (node, epoch), (seen_ms, via) in sorted(self._seen.items()):
             self._move_watermark(node, epoch, seen_ms)
             # A courier's file says nothing of where the node is now.
             if via not in BY_HAND:
@@ -90,7 +94,7 @@ class Batch:
         if header.node == HUB_NODE:
             book.apply_frame(self._connection, columns, skip)
         else:
-            watch.mark(self._connection, columns, skip)
+            self._marked |= watch.marks(columns, skip)
         ahead_ms = wall_ms_of(max(columns.stamps)) - arrival.received_ms
         if ahead_ms > AHEAD_MS_MAX:
             self._ahead_ms[header.node] = ahead_ms
@@ -107,7 +111,7 @@ class Batch:
         moved = self._connection.execute(
             "INSERT INTO epoch (node, epoch, durable_seq, chain, first_seen_ms, last_seen_ms)"
             " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET durable_seq = excluded.durable_seq,"
-            " chain = excluded.chain, last_seen_ms = excluded.last_seen_ms WHERE durable_seq = ?",
+            " chain = excluded.chain, last_seen_ms = excluded.last_seen_ms WHERE epoch.durable_seq = ?",
             (node, epoch, state.durable_seq, state.chain, seen_ms, seen_ms, before.durable_seq),
         )
         if moved.rowcount != 1:

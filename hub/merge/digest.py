@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from hub.engine import place
 from hub.merge import log
 from hub.merge.project import fold_events, state_name
 from sepe.card import issues_of
@@ -36,9 +37,10 @@ class Digest:
 
 def digest(connection: Connection, table: str = "head") -> Digest:
     """The digest of all heads."""
-    rows = connection.execute(
+    rows = place.stream(
+        connection,
         "SELECT nik, events, claims, identity_min, identity_max, prints, decisions, checksum"
-        f" FROM {table} ORDER BY nik"
+        f" FROM {table} ORDER BY nik",
     )
     pieces = ((row[0] // _KECAMATAN_DIVISOR, _ROW.pack(*row)) for row in rows)
     return _combine(b"sepe-digest-1\0", pieces)

@@ -11,6 +11,7 @@ import struct
 from operator import itemgetter
 from typing import Any
 
+from hub.engine.place import is_postgres
 from sepe.codec import Columns
 from sepe.errors import PeerProtocolError
 from sepe.events import BODIES, Kind, body_of
@@ -89,6 +90,12 @@ def fold_frame(
 
 def write_heads(connection: Connection, heads: Heads, table: str = "head") -> None:
     """Add ``heads`` to those stored, in the order of the NIK: neighbours share pages."""
+    rows = sorted(heads.values(), key=itemgetter(0))
+    if is_postgres(connection):
+        from hub.engine import heads as postgres
+
+        postgres.write_heads(connection, rows, table)
+        return
     # SQLite's || gives text even for two blobs, hence the cast.
     connection.executemany(
         f"INSERT INTO {table}"
@@ -103,7 +110,7 @@ def write_heads(connection: Connection, heads: Heads, table: str = "head") -> No
         " decisions = decisions + excluded.decisions,"
         f" checksum = (checksum + excluded.checksum) & {HASH_MASK},"
         " refs = CAST(refs || excluded.refs AS BLOB)",
-        sorted(heads.values(), key=itemgetter(0)),
+        rows,
     )
 
 

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from hub.engine.place import is_postgres
 from sepe.codec import Header, chain_start
 from sepe.errors import PeerProtocolError
 from sepe.events import Event
@@ -152,6 +153,19 @@ def frames_of_epoch(connection: Connection, node: str, epoch: bytes, after_seq: 
     ).fetchall():
         for after_seq, data in rows:  # noqa: B007, PLR1704 - the last seq pages on
             yield data
+
+
+def next_number(connection: Connection, wanted: int = 1) -> int:
+    """The first of ``wanted`` numbers for new frames; in the write transaction, before anything is written.
+
+    On PostgreSQL workers take numbers side by side, and one that is not used is never given again.
+    """
+    return int(connection.next_number(wanted)) if is_postgres(connection) else last_number(connection) + 1
+
+
+def frame_count(connection: Connection) -> int:
+    """How many frames the log holds."""
+    return int(connection.execute("SELECT COUNT(*) FROM frame").fetchone()[0])
 
 
 def last_number(connection: Connection) -> int:

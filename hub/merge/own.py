@@ -36,7 +36,7 @@ class OwnHistory:
         for one in drafts:
             stamp = next_stamp(stamp, now_ms)
             rows.append((one, stamp))
-        self._set_meta("last_stamp", stamp)
+        self._set_meta("last_stamp", str(stamp).encode())
         first_seq = state.durable_seq + 1
         frame = seal_frame(
             node=HUB_NODE,
@@ -56,7 +56,7 @@ class OwnHistory:
         row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return default if row is None else row[0]
 
-    def _set_meta(self, name: str, value: bytes | int) -> None:
+    def _set_meta(self, name: str, value: bytes) -> None:
         self._connection.execute(
             "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
             (name, value),

@@ -22,6 +22,7 @@ from sepe_io.sqlite import Connection, transaction, translated
 # A hundred full frames are 100,000 events: a transaction of about two seconds.
 FRAMES_PER_STEP = 100
 _PREFIX = "rebuilt_"
+_ALL = 1 << 62
 
 
 Progress = Callable[[int, int], None]
@@ -61,9 +62,9 @@ def rebuild(connection: Connection, progress: Progress = lambda done, total: Non
         progress(number, total)
     with transaction(connection):
         _check_turn(connection, mine)
-        _fold(connection, log.frames_after(connection, number, -1))
+        _fold(connection, log.frames_after(connection, number, _ALL))
         _swap(connection)
-        total = log.last_number(connection)
+        total = log.frame_count(connection)
     progress(total, total)
     return total
 
@@ -85,7 +86,7 @@ def _fold(connection: Connection, frames: Sequence[log.LoggedFrame]) -> None:
         if opened.header.node == HUB_NODE:
             book.apply_frame(connection, opened.columns, logged.skip, _PREFIX)
         else:
-            watch.mark(connection, opened.columns, logged.skip)
+            watch.mark(connection, watch.marks(opened.columns, logged.skip))
     write_heads(connection, heads, f"{_PREFIX}head")
 
 

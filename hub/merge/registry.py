@@ -218,8 +218,8 @@ def import_keys(connection: Connection, document: str) -> int:
         connection.execute(
             "INSERT INTO key (node, key_id, public_key, enrolled_ms, revoked_ms, retired_ms)"
             " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-            " revoked_ms = COALESCE(revoked_ms, excluded.revoked_ms),"
-            " retired_ms = COALESCE(retired_ms, excluded.retired_ms)",
+            " revoked_ms = COALESCE(key.revoked_ms, excluded.revoked_ms),"
+            " retired_ms = COALESCE(key.retired_ms, excluded.retired_ms)",
             (node, key_id, public_key, enrolled_ms, revoked_ms, retired_ms),
         )
         if node != HUB_NODE:

@@ -1,11 +1,12 @@
-"""The hub's storage: frames in, acks out, each batch in one transaction.
+"""The hub's storage, on SQLite or PostgreSQL: frames in, acks out, each batch in one transaction.
 
 A worker calls `merge` with whatever arrived, and sends the acks of its outcomes once it returned: by then they are
 committed. Between two calls, or when idle, it calls `project`, which brings the cases up to date; readers call it
 too, so counts are exact whenever somebody looks.
 
-Two workers may hold the same frame. Each transaction begins by taking the write lock and reads the watermark
-behind it, and moves it only from the value that it read, so the slower one finds a duplicate and writes nothing.
+Two workers may hold the same frame. Each transaction begins by taking its lock (on SQLite the write lock, on
+PostgreSQL one for each node) and reads the watermark behind it, and moves it only from the value that it read, so
+the slower one finds a duplicate and writes nothing.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from types import MappingProxyType
 
 from hub.dispatch import feed, rights, watch
 from hub.dispatch.frames import FrameCache
+from hub.engine import place
+from hub.engine.place import DATABASE
 from hub.merge import log, project, proofs, registry, wanted
-from hub.merge.arrival import VIA_RELEASE, VIA_SELF, Arrival, Outcome, prove, refuse
+from hub.merge.arrival import VIA_RELEASE, VIA_SELF, Arrival, Outcome, prove, refuse, shown_node
 from hub.merge.batch import Batch, StaleWriterError
 from hub.merge.own import OwnHistory
-from hub.merge.schema import STEPS
 from hub.quarantine import shelf
 from sepe.errors import InvalidInputError, PeerProtocolError, SepeError
 from sepe.events import Draft
@@ -32,11 +34,10 @@ from sepe.wire.v1 import sync_pb2
 from sepe_io import keys
 from sepe_io.frames import OpenedFrame, open_hello
 from sepe_io.logs import logger
-from sepe_io.sqlite import Connection, connect, migrate, transaction, translated
+from sepe_io.sqlite import Connection, transaction, translated
 
 __all__ = ["DATABASE", "KEY_FILE", "Arrival", "HubStore", "Outcome", "StaleWriterError", "is_hub"]
 
-DATABASE = "hub.db"
 KEY_FILE = "hub.key"
 TOKEN_VALID_MS = 7 * 24 * 3_600_000
 
@@ -53,11 +54,14 @@ class HubStore:
         self._frames = FrameCache()
 
     @classmethod
-    def create(cls, directory: Path, *, now_ms: int) -> HubStore:
+    def create(cls, directory: Path, *, now_ms: int, database: str = "") -> HubStore:
         """A new hub in ``directory``, which is made when it is not there. A kill in between is taken up again.
 
+        Args:
+            database: the address of the PostgreSQL database for its data; ``""``: ``hub.db`` in the directory.
+
         Raises:
-            InvalidInputError: a hub is already there; it is left alone.
+            InvalidInputError: a hub is already there, or in the database; it is left alone.
         """
         directory.mkdir(parents=True, exist_ok=True)
         if is_hub(directory):
@@ -68,17 +72,21 @@ class HubStore:
         key_path = directory / KEY_FILE
         if not key_path.exists():
             keys.save(keys.Signer.generate(), key_path)
-        # Residents' data: for the owner's eyes alone. SQLite gives its log files the database's mode.
-        (directory / DATABASE).touch(mode=0o600)
-        connection = connect(directory / DATABASE)
-        migrate(connection, STEPS)
+        if database:
+            place.claim(directory, database)
+        else:
+            # Residents' data: for the owner's eyes alone. SQLite gives its log files the database's mode.
+            (directory / DATABASE).touch(mode=0o600)
+        connection = place.connect(directory)
+        place.prepare(connection)
         store = cls(directory, connection, keys.load(key_path))
         with transaction(connection):
             for name, value in (("case_secret", secrets.token_bytes(32)), ("epoch", secrets.token_bytes(16))):
                 connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (name, value))
             registry.add_key(connection, HUB_NODE, store._own.signer.public_key, now_ms=now_ms)
             # Last: `is_hub` looks for it.
-            connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('made_ms', ?)", (now_ms,))
+            made = str(now_ms).encode()
+            connection.execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('made_ms', ?)", (made,))
         return store
 
     @classmethod
@@ -88,15 +96,16 @@ class HubStore:
         Raises:
             InvalidInputError: no hub is there.
             StorageDamagedError, StorageBusyError: see `sepe_io.sqlite.connect`.
+            DatabaseLostError: its PostgreSQL server does not answer.
         """
         if not is_hub(directory):
             raise InvalidInputError(
                 "there is no hub in this directory", field="DIR", value=str(directory),
                 hint="Make one with `sepe hub init DIR`.",
             )  # fmt: skip
-        connection = connect(directory / DATABASE)
+        connection = place.connect(directory)
         try:
-            migrate(connection, STEPS)
+            place.prepare(connection)
             return cls(directory, connection, keys.load(directory / KEY_FILE))
         except BaseException:
             connection.close()
@@ -123,7 +132,7 @@ class HubStore:
 
     def reader(self) -> Connection:
         """A second, read-only connection, for another thread. Close it after use."""
-        return connect(self.directory / DATABASE, read_only=True)
+        return place.connect(self.directory, read_only=True)
 
     def merge(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """Take in a batch; the outcomes, in order, are committed when this returns.
@@ -223,7 +232,7 @@ class HubStore:
             connection = self.reader()
             try:
                 epochs = connection.execute(
-                    "SELECT epoch FROM epoch WHERE node = ?1 AND (?2 IS NULL OR epoch = ?2)"
+                    "SELECT epoch FROM epoch WHERE node = ?1 AND (epoch = ?2 OR ?2 IS NULL)"
                     " ORDER BY first_seen_ms",
                     (node, epoch),
                 ).fetchall()
@@ -322,8 +331,9 @@ class HubStore:
         with translated():
             # Outside the lock: proving is most of the work.
             opened = [prove(self.connection, arrival) for arrival in arrivals]
-        with transaction(self.connection):
-            batch = Batch(self.connection)
+        nodes = [shown_node(arrival.data) for arrival in arrivals]
+        with place.merge_transaction(self.connection, nodes):
+            batch = Batch(self.connection, frames_max=len(arrivals))
             outcomes = [
                 refuse(self.connection, arrival, frame)
                 if isinstance(frame, PeerProtocolError)
@@ -348,7 +358,7 @@ class HubStore:
         arrival = Arrival(frame, VIA_SELF, now_ms, HUB_NODE)
         opened = prove(self.connection, arrival)
         assert isinstance(opened, OpenedFrame), opened
-        batch = Batch(self.connection)
+        batch = Batch(self.connection, frames_max=1)
         outcome = batch.take(arrival, opened)
         assert outcome.judgement is Judgement.ACCEPT, outcome
         batch.write()
@@ -357,13 +367,13 @@ class HubStore:
 
 def is_hub(directory: Path) -> bool:
     """Whether a hub was made in this directory."""
-    if not (directory / DATABASE).is_file() or not (directory / KEY_FILE).is_file():
+    is_placed = bool(place.url_of(directory)) or (directory / DATABASE).is_file()
+    if not is_placed or not (directory / KEY_FILE).is_file():
         return False
-    connection = connect(directory / DATABASE, read_only=True)
+    connection = place.connect(directory, read_only=True)
     try:
         with translated():
-            tables = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").fetchone()
-            if tables is None:
+            if not place.is_prepared(connection):
                 return False
             return connection.execute("SELECT 1 FROM meta WHERE name = 'made_ms'").fetchone() is not None
     finally:

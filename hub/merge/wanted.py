@@ -137,7 +137,7 @@ def mend(connection: Connection, arrival: Arrival, opened: OpenedFrame) -> int:
 
 def mark_due(connection: Connection) -> None:
     """Have the log read again soon; inside a transaction."""
-    connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, 1)", (DUE,))
+    connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (DUE, b"1"))
 
 
 def _put_bytes(connection: Connection, one: Wanted, opened: OpenedFrame) -> int:
@@ -172,7 +172,7 @@ def _log_anew(connection: Connection, one: Wanted, arrival: Arrival, opened: Ope
         return 0
     received_ms = _received_ms(connection, one, arrival)
     log.insert(
-        connection, log.last_number(connection) + 1, header, skip=skip, received_ms=received_ms,
+        connection, log.next_number(connection), header, skip=skip, received_ms=received_ms,
         cap_ms=wall_ms_of(cap_of(received_ms)), via=arrival.via, data=arrival.data,
     )  # fmt: skip
     _forget(connection, one)

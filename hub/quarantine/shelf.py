@@ -70,7 +70,8 @@ def hold(
     if frames >= FRAMES_MAX or size + len(data) > BYTES_MAX or total + len(data) > BYTES_TOTAL_MAX:
         connection.execute(
             "INSERT INTO quarantine_overflow (bucket, reason, times, last_received_ms) VALUES (?, ?, 1, ?)"
-            " ON CONFLICT DO UPDATE SET times = times + 1, last_received_ms = excluded.last_received_ms",
+            " ON CONFLICT DO UPDATE SET times = quarantine_overflow.times + 1,"
+            " last_received_ms = excluded.last_received_ms",
             (bucket, reason, received_ms),
         )
         return False

@@ -1,4 +1,4 @@
-"""The hub's store on a real SQLite file: what it takes, what it refuses, and what survives."""
+"""The hub's store on a real SQLite file and on a real PostgreSQL: what it takes, what it refuses, and what survives."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def node() -> Node:
 
 
 @pytest.fixture
-def store(tmp_path: Path, node: Node) -> Iterator[HubStore]:
-    with new_hub(tmp_path / "hub", [node], is_durable=False) as store:
+def store(tmp_path: Path, node: Node, database: str) -> Iterator[HubStore]:
+    with new_hub(tmp_path / "hub", [node], is_durable=False, database=database) as store:
         yield store
 
 

@@ -13,10 +13,14 @@ from tests.support.world import START_MS, Node
 ROUNDS_MAX = 100
 
 
-def new_hub(directory: Path, nodes: Iterable[Node] = (), *, is_durable: bool = True) -> HubStore:
+def new_hub(
+    directory: Path, nodes: Iterable[Node] = (), *, is_durable: bool = True, database: str = ""
+) -> HubStore:
     """A hub that knows these nodes. Without durability it skips fsync: for tests that kill nothing."""
-    store = HubStore.create(directory, now_ms=START_MS)
-    if not is_durable:
+    store = HubStore.create(directory, now_ms=START_MS, database=database)
+    if not is_durable and database:
+        store.connection.native("SET synchronous_commit = off")
+    elif not is_durable:
         store.connection.execute("PRAGMA synchronous=OFF")
     let_in(store, nodes)
     return store

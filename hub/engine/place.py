@@ -1,0 +1,134 @@
+"""Where a hub's data is: ``hub.db`` in its directory, or the PostgreSQL database that the file ``database`` names.
+
+The directory stays the hub's home either way: its key, its certificates, its attachments and its addresses are
+there. The file may hold a password, so only its owner reads it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sepe.errors import InvalidInputError
+from sepe_io import sqlite
+from sepe_io.sqlite import Connection
+
+DATABASE = "hub.db"
+PLACE_FILE = "database"
+POSTGRES_SCHEMES = ("postgresql://", "postgres://")
+
+
+def is_postgres(connection: Connection) -> bool:
+    """Whether this connection leads to a PostgreSQL server."""
+    return bool(getattr(connection, "is_postgres", False))
+
+
+def url_of(directory: Path) -> str:
+    """The address of the hub's PostgreSQL database; ``""`` when its data is ``hub.db``."""
+    try:
+        return (directory / PLACE_FILE).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def remember(directory: Path, url: str) -> None:
+    """From now on the hub's data is there; ``""``: in ``hub.db``."""
+    path = directory / PLACE_FILE
+    part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(url + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def check_url(url: str, *, field: str = "--db") -> str:
+    """``url``, when it is one that a hub can use.
+
+    Raises:
+        InvalidInputError: it names no PostgreSQL database.
+    """
+    if url.startswith(POSTGRES_SCHEMES):
+        return url
+    if url.startswith("sqlite:"):
+        raise InvalidInputError(
+            "the SQLite database is always hub.db in DIR", field=field, value=url, hint="Leave --db out."
+        )
+    raise InvalidInputError(
+        "a hub stores in SQLite or in PostgreSQL", field=field, value=url.partition(":")[0],
+        hint="postgresql://USER@HOST:PORT/DATABASE, or leave --db out for hub.db in DIR.",
+    )  # fmt: skip
+
+
+def connect(directory: Path, *, read_only: bool = False) -> Connection:
+    """A connection to the data of the hub in ``directory``; its tables may not be made yet."""
+    url = url_of(directory)
+    return (
+        connect_to(url, read_only=read_only) if url else sqlite.connect(directory / DATABASE, read_only=read_only)
+    )
+
+
+def connect_to(url: str, *, read_only: bool = False) -> Any:
+    """A connection to a PostgreSQL database."""
+    # The driver loads only where it is used: a hub on SQLite needs none.
+    from hub.engine import schema
+
+    return schema.connect(url, read_only=read_only)
+
+
+def prepare(connection: Connection) -> None:
+    """Make the hub's tables, or bring them up to date."""
+    from hub.merge.schema import STEPS
+
+    if not is_postgres(connection):
+        sqlite.migrate(connection, STEPS)
+        return
+    from hub.engine import schema
+
+    schema.prepare(connection)
+
+
+def claim(directory: Path, url: str) -> None:
+    """Make an empty database the place of a new hub's data; done twice by the same hub it changes nothing.
+
+    Raises:
+        InvalidInputError: another hub's data is there.
+    """
+    if url_of(directory) == check_url(url):
+        return
+    connection = connect_to(url)
+    try:
+        if is_prepared(connection):
+            raise InvalidInputError(
+                "there is already a hub in this database", field="--db", value="postgresql:",
+                hint="Name an empty one: createdb NAME.",
+            )  # fmt: skip
+    finally:
+        connection.close()
+    remember(directory, url)
+
+
+@contextmanager
+def merge_transaction(connection: Connection, nodes: Iterable[str]) -> Iterator[None]:
+    """A write transaction for frames that name these nodes. On PostgreSQL workers have theirs side by side."""
+    with connection.merge_transaction(nodes) if is_postgres(connection) else sqlite.transaction(connection):
+        yield
+
+
+def stream(connection: Connection, sql: str) -> Iterable[tuple[Any, ...]]:
+    """The rows of a query as of one moment, without holding them all in memory."""
+    rows: Iterable[tuple[Any, ...]] = (connection.stream if is_postgres(connection) else connection.execute)(sql)
+    return rows
+
+
+def is_prepared(connection: Connection) -> bool:
+    """Whether the hub's tables are there."""
+    if not is_postgres(connection):
+        return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").fetchone() is not None
+    from hub.engine import schema
+
+    return schema.is_prepared(connection)
