@@ -44,6 +44,8 @@ class FullWorld:
         self.network = Network(self)
         self.broker = Broker(_Timers(self), rng, faults)  # type: ignore[arg-type]
         self._paths = 0
+        # Backups that were made before the faults stop may still be put back after it.
+        self._last_disaster_s = 0.0
         self._open: list[_Closable] = []
         path = self.new_path("hub")
         disk.make_hub(path, rng.randbytes(32), now_ms=START_MS)
@@ -146,6 +148,7 @@ class FullWorld:
     def restore_office_later(self, office: OfficeMachine, delay_s: float) -> None:
         """Back the directory up now and restore it then, as ``cp -r`` of a running machine would."""
         backup = disk.copied(office.folder, self.new_path("backup"))
+        self._last_disaster_s = max(self._last_disaster_s, self.now_s + delay_s)
         self.after(delay_s, self._restore_office, office, backup)
 
     def clone(self, office: OfficeMachine) -> None:
@@ -156,6 +159,7 @@ class FullWorld:
         self.add_office(name, office.node, disk.copied(office.folder, self.new_path(name)))
 
     def restore_hub_later(self, delay_s: float) -> None:
+        self._last_disaster_s = max(self._last_disaster_s, self.now_s + delay_s)
         self.after(delay_s, self._restore_hub, disk.copied(self.hub.folder, self.new_path("backup")))
 
     def calm(self) -> None:
@@ -172,6 +176,8 @@ class FullWorld:
 
     def lags(self) -> str:
         """What is still on its way, ``""`` when nothing is."""
+        if self.now_s <= self._last_disaster_s:
+            return "a backup is still to be put back"
         waiting = "frames wait at the broker" if self.broker.queue or self.hub.unsettled else ""
         return waiting or next(filter(None, (office.lag() for office in self.offices)), "")
 
