@@ -1,9 +1,9 @@
 """What greeting and reading everything back cost the merge: the same frames merged with and without them.
 
-*With* means as a running hub does it: the background reading of `hub.verify.watch` is at work all the time (in a hub
-it rests for an hour after each pass), and every office greets once for each 20,000 events (in a hub: at each
-connection and every quarter of an hour). Both runs alternate, because the machines are shared; the figure is the median of the
-ratios, by CPU time of everything that runs meanwhile.
+*With* means as a running hub does it: the background reading of `hub.verify.watch` is at work all the time (in a
+hub it rests for an hour after each pass), and every office greets once for each 20,000 events (in a hub: at each
+connection and every quarter of an hour). Both runs alternate, because the machines are shared; the figure is the
+median of the ratios, by CPU time of everything that runs meanwhile.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def run() -> list[dict[str, Any]]:
 
 
 def _merge(directory: Path, nodes: Sequence[Node], frames: Sequence[bytes], *, is_proven: bool) -> float:
-    """Events per second of CPU time of everything that ran meanwhile; a fifth of the frames lies in the log already."""
+    """Events per second of CPU time of all that ran meanwhile; a fifth of the frames lies in the log already."""
     begun = len(frames) // 5
     with new_hub(directory) as store:
         let_in(store, nodes)
