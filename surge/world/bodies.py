@@ -6,7 +6,10 @@ counting bodies in the hub's log is counting facts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sepe.events import Kind
+from sepe.stock import Movement
 from sepe.wire.v1 import event_pb2
 
 NAMES = ("MARIA TAEK", "MARIA TAEK LAY", "YOHANES SERAN")
@@ -49,11 +52,11 @@ def card_moved(
     ).SerializeToString(deterministic=True)  # fmt: skip
 
 
-def stock_received(fact: int, first_serial: str, last_serial: str, count: int) -> bytes:
-    """A box of blanks came."""
+def stock_moved(fact: int, movement: Movement, serials: Sequence[str], other_node: str = "") -> bytes:
+    """Blanks came, left or were spoiled: a run of serials, lowest first."""
     return event_pb2.StockMoved(
-        product=PRODUCT, movement="received", first_serial=first_serial, last_serial=last_serial, count=count,
-        operator=str(fact),
+        product=PRODUCT, movement=movement, first_serial=serials[0], last_serial=serials[-1], count=len(serials),
+        other_node=other_node, operator=str(fact),
     ).SerializeToString(deterministic=True)  # fmt: skip
 
 

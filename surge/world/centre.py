@@ -12,11 +12,14 @@ from sepe.events import Event, Kind, body_of
 from sepe.head import Head, Parked, add_frame, refs_of
 from sepe.hlc import effective_stamp
 from sepe.ids import HUB_NODE, EventId
+from sepe.rights import Entry
 from sepe.sync.centre import EpochState, advanced
 from sepe.wire.v1 import event_pb2
+from surge.world.rights import Word
 from surge.world.wire import Opened
 
 Key = tuple[str, bytes]
+Right = tuple[int, int]
 _DIGEST_ROW = struct.Struct(">QQQQQQQQ")
 
 
@@ -61,7 +64,9 @@ class HubDisk:
         chains: digest after each seq of an epoch.
         parked: (number of the log row, event) that cannot be folded.
         quarantine: refused frames with the reason.
-        rights: (holder, fence) of each (nik, issue) whose right ever moved.
+        rights: the entry of each (nik, issue) whose right ever moved.
+        wishes, feed: who waits for a right, and what each machine is to be told, with its number; a backup has
+            neither. ``feed_id`` names these lists.
     """
 
     log: list[LogRow] = field(default_factory=list)
@@ -70,7 +75,11 @@ class HubDisk:
     heads: dict[int, Head] = field(default_factory=dict)
     parked: list[tuple[int, Parked]] = field(default_factory=list)
     quarantine: dict[bytes, str] = field(default_factory=dict)
-    rights: dict[tuple[int, int], tuple[str, int]] = field(default_factory=dict)
+    rights: dict[Right, Entry] = field(default_factory=dict)
+    wishes: dict[Right, set[str]] = field(default_factory=dict)
+    feed: dict[str, dict[tuple[str, Right], tuple[int, Word]]] = field(default_factory=dict)
+    feed_id: int = 0
+    words_told: int = 0
 
     def state_of(self, key: Key) -> EpochState:
         """The watermark of an epoch, that of its start when nothing of it came yet."""
@@ -134,9 +143,9 @@ class HubDisk:
         for event in row.events():
             moved = body_of(event.kind, event.body)
             if isinstance(moved, event_pb2.RightMoved):
-                held = self.rights.get((event.nik, moved.issue), ("", 0))
-                if moved.fence > held[1]:
-                    self.rights[event.nik, moved.issue] = (moved.holder, moved.fence)
+                key = (event.nik, moved.issue)
+                if key not in self.rights or moved.fence > self.rights[key].fence:
+                    self.rights[key] = Entry(moved.holder, moved.fence)
 
 
 def readable(events: Iterable[Event]) -> list[Event]:

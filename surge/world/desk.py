@@ -11,8 +11,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from sepe.events import Kind
+from sepe.stock import Movement
 from surge.world import bodies
 from surge.world.disk import OfficeDisk
+from surge.world.loop import HOUR_MS
 
 if TYPE_CHECKING:
     from surge.world.office import Office
@@ -24,6 +26,8 @@ BORN_AND_SERIAL = 4_101_909_000  # A woman born on 1 January 1990; serials from 
 OWN_ROLL_SHARE = 0.75
 FAR_SHARE = 0.05
 GROUP_MAX = 8
+GIVEN_MAX = 20
+TRANSIT_MS_MAX = 6 * HOUR_MS
 BETWEEN_MS = 7
 
 
@@ -32,6 +36,7 @@ class Habits:
     """What people come for; shares of the visits.
 
     Attributes:
+        decision_share: an officer gives a right away although its holder is not gone.
         echo_share: of the corrections, those that a second office makes of the same field in the same instant:
             equal stamps, which only the tie-break orders.
     """
@@ -41,6 +46,8 @@ class Habits:
     second_issue_share: float = 0.15
     override_share: float = 0.02
     give_back_share: float = 0.02
+    give_stock_share: float = 0.02
+    decision_share: float = 0.002
     other_name_share: float = 0.08
     echo_share: float = 0.05
 
@@ -83,6 +90,13 @@ class Desk:
         draw = rng.random()
         if draw < habits.give_back_share:
             office.press.give_back(nik, 1)
+        elif draw < habits.give_back_share + habits.give_stock_share:
+            other = world.offices[int(rng.random() * len(world.offices))]
+            if other.node != office.node:
+                give_stock(office, other, 1 + int(rng.random() * GIVEN_MAX))
+        elif draw < habits.give_back_share + habits.give_stock_share + habits.decision_share:
+            if world.hub.is_up and not world.hub.disk_is_full:
+                world.hub.rights.take_away((nik, 1))
         elif draw < habits.give_back_share + habits.correction_share:
             field = bodies.FIELDS[int(rng.random() * len(bodies.FIELDS))]
             correct(office, nik, {field: f"value {world.oracle.last_fact}"})
@@ -147,12 +161,54 @@ def receive_stock(office: Office, count: int) -> bool:
     world = office.world
     serials = [f"{number:06}" for number in range(world.last_serial + 1, world.last_serial + 1 + count)]
     world.last_serial += count
+    return _take_in(office, Movement.RECEIVED, serials)
+
+
+def give_stock(office: Office, other: Office, count: int) -> bool:
+    """Blanks that the printer would take last go to another office, which books them when they are there."""
+    world, stack = office.world, office.press.stack
+    serials = stack[:1]
+    # The printer holds the next blank; the box below it is numbered downwards, as long as it is one box.
+    while len(serials) < min(count, len(stack) - 1) and int(stack[len(serials)]) == int(serials[-1]) - 1:
+        serials.append(stack[len(serials)])
+    if len(stack) < 2:
+        return False
+    serials.reverse()
     fact = world.oracle.new_fact()
-    body = bodies.stock_received(fact, serials[0], serials[-1], count)
-    done = _commit(office, lambda disk: office.append(disk, int(Kind.STOCK_MOVED), 0, body, fact))
-    office.press.stack[:0] = reversed(serials)
-    world.oracle.blanks_received[office.name] = world.oracle.blanks_received.get(office.name, 0) + count
-    return done
+    body = bodies.stock_moved(fact, Movement.MOVED_OUT, serials, other.node)
+
+    def write(disk: OfficeDisk) -> None:
+        office.append(disk, int(Kind.STOCK_MOVED), 0, body, fact)
+        # They leave with the commit: who finds it in the books after a power cut sends them off as well.
+        del stack[: len(serials)]
+        world.oracle.blanks_given[office.name] = world.oracle.blanks_given.get(office.name, 0) + len(serials)
+        world.oracle.blanks_under_way += len(serials)
+        world.loop.after(int(world.rng.random() * TRANSIT_MS_MAX), _arrive, other, office.node, serials)
+
+    world.tell(f"{office.name} gives {len(serials)} blanks to {other.name}")
+    return _commit(office, write)
+
+
+def _arrive(office: Office, sender: str, serials: list[str]) -> None:
+    """Blanks are at the door of an office that books them as soon as it can."""
+    if not office.is_up or office.disk_is_full or not _take_in(office, Movement.MOVED_IN, serials, sender):
+        office.world.loop.after(HOUR_MS, _arrive, office, sender, serials)
+    else:
+        office.world.oracle.blanks_under_way -= len(serials)
+
+
+def _take_in(office: Office, movement: Movement, serials: list[str], sender: str = "") -> bool:
+    world = office.world
+    fact = world.oracle.new_fact()
+    body = bodies.stock_moved(fact, movement, serials, sender)
+
+    def write(disk: OfficeDisk) -> None:
+        office.append(disk, int(Kind.STOCK_MOVED), 0, body, fact)
+        office.press.fill(serials)
+
+    _commit(office, write)
+    # A power cut may have come after the commit: the books say so, and nobody books them twice.
+    return fact in world.oracle.committed
 
 
 def _commit(office: Office, write: Callable[[OfficeDisk], None]) -> bool:

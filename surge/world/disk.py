@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sepe.codec import Columns, chain_next, chain_start
+from sepe.rights import HOME_FENCE, Grip, is_home
 
 
 class EpochRows:
@@ -116,7 +117,7 @@ class Job(NamedTuple):
     Attributes:
         attempt: its name; while nothing was tried, that of the wish.
         state: a ``CardState``.
-        fence: of the right it may be printed under; ``None`` while there is no right.
+        fence: of the right it was printed under; 0 until it is, and for a card without a right.
         machine: whose printer it went to: two clones share a ledger, not a printer.
     """
 
@@ -124,7 +125,7 @@ class Job(NamedTuple):
     nik: int
     issue: int
     state: int
-    fence: int | None = None
+    fence: int = 0
     serial: str = ""
     override: bool = False
     machine: str = ""
@@ -139,7 +140,8 @@ class OfficeDisk:
         last_stamp: of the newest event.
         hub_ms: the highest that the hub's clock was ever heard to show; ``hub_said_ms`` is the last.
         jobs: the print ledger, by attempt.
-        given_back: (nik, issue) whose right this office returned.
+        grips: this machine's book of each (nik, issue) whose right it ever heard of or let go of.
+        feed_id, feed_seen: which list of the hub's words it reads, and up to where it has.
         is_fresh: made empty; its earlier history has not been fetched yet.
     """
 
@@ -149,8 +151,14 @@ class OfficeDisk:
     hub_ms: int = 0
     hub_said_ms: int = 0
     jobs: dict[str, Job] = field(default_factory=dict)
-    given_back: set[tuple[int, int]] = field(default_factory=set)
+    grips: dict[tuple[int, int], Grip] = field(default_factory=dict)
+    feed_id: int = 0
+    feed_seen: int = 0
     is_fresh: bool = False
+
+    def grip(self, nik: int, issue: int) -> Grip:
+        """This machine's book of one right; the home machine holds its own roll's beforehand."""
+        return self.grips.get((nik, issue)) or (Grip(HOME_FENCE) if is_home(nik, self.node) else Grip())
 
     @property
     def current(self) -> EpochRows:
@@ -183,5 +191,6 @@ class OfficeDisk:
     def copy(self) -> OfficeDisk:
         return OfficeDisk(
             self.node, [rows.copy() for rows in self.epochs], self.last_stamp, self.hub_ms,
-            self.hub_said_ms, dict(self.jobs), set(self.given_back), self.is_fresh,
+            self.hub_said_ms, dict(self.jobs), dict(self.grips), self.feed_id,
+            self.feed_seen, self.is_fresh,
         )  # fmt: skip

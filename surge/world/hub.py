@@ -11,19 +11,20 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
-from sepe import card, case
 from sepe.codec import Columns, chain_next
 from sepe.errors import PeerProtocolError
 from sepe.events import Kind
 from sepe.hlc import cap_of, next_stamp
 from sepe.ids import HUB_NODE
-from sepe.resident import fold
+from sepe.rights import Entry
 from sepe.sync.centre import EpochState, Judgement, Verdict, ack, judge, welcome
 from sepe.wire.v1 import event_pb2, sync_pb2
+from surge.world.bodies import PRODUCT
 from surge.world.broker import Message
 from surge.world.bugs import DEDUPE_WINDOW_MS, Bug
 from surge.world.centre import HubDisk, Key, LogRow
 from surge.world.loop import MINUTE_MS
+from surge.world.rights import Rights
 from surge.world.wire import Opened, open_, peek, seal
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Hub:
         self._epoch = rng.randbytes(16)
         self._last_stamp = 0
         self._seen_frames: dict[bytes, int] = {}
+        self.rights = Rights(world, self)
 
     def now_ms(self) -> int:
         """The hub's own clock, which may be wrong."""
@@ -159,38 +161,10 @@ class Hub:
 
     # Rights
 
-    def claim(self, nik: int, issue: int, node: str) -> tuple[bool, int, str]:
-        """Ask for the right to print one issue: (granted, fence, reason).
-
-        The rules of `hub.dispatch.rights`; a holder's word comes first here, because it spares the fold.
-        """
-        home = f"{nik // 10**10:06}-1"
-        holder, fence = self.disk.rights.get((nik, issue), (home if self._world.has_node(home) else "", 0))
-        if holder not in ("", node):
-            return False, fence, "held"
-        resident = fold(self.disk.events_of(nik))
-        if case.is_on_hold(resident):
-            return False, fence, "nik_conflict"
-        for found in card.issues_of(resident):
-            if found.issue == issue:
-                if found.valid is not None:
-                    return False, fence, "already_printed"
-                if any(
-                    one.state in (card.SENT, card.IN_DOUBT) and one.first.node != node for one in found.attempts
-                ):
-                    return False, fence, "held"
-        if holder == node:
-            return True, fence, ""
-        self._move_right(nik, issue, node, fence + 1)
-        return True, fence + 1, ""
-
-    def give_back(self, nik: int, issue: int, node: str) -> None:
-        """The home office returns a right that never moved."""
-        if (nik, issue) not in self.disk.rights and node == f"{nik // 10**10:06}-1":
-            self._move_right(nik, issue, "", 1)
-
-    def _move_right(self, nik: int, issue: int, holder: str, fence: int) -> None:
-        body = event_pb2.RightMoved(product="ktp-el", issue=issue, holder=holder, fence=fence)
+    def write_move(self, key: tuple[int, int], entry: Entry) -> None:
+        """A right moves: an event of the hub's own, in the log before anybody hears of it."""
+        nik, issue = key
+        body = event_pb2.RightMoved(product=PRODUCT, issue=issue, holder=entry.holder, fence=entry.fence)
         self._last_stamp = next_stamp(self._last_stamp, self.now_ms())
         columns = Columns((nik,), (self._last_stamp,), (int(Kind.RIGHT_MOVED),), (body.SerializeToString(),))
         state = self.disk.state_of((HUB_NODE, self._epoch))

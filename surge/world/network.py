@@ -12,7 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from surge.world.faults import Faults
-from surge.world.loop import MINUTE_MS, SECOND_MS, Loop
+from surge.world.loop import DAY_MS, MINUTE_MS, SECOND_MS, Loop
 
 if TYPE_CHECKING:
     from surge.world.office import Office
@@ -29,11 +29,13 @@ class Line:
     Attributes:
         way_ms: one way, without jitter.
         clear_ms: when the last message on the gRPC stream arrives; the next cannot overtake it.
+        words_to_lose: how many words about rights will not arrive; for scenarios, where chance has no say.
     """
 
     way_ms: int
     is_cut: bool = False
     clear_ms: int = 0
+    words_to_lose: int = 0
 
 
 class Network:
@@ -51,6 +53,15 @@ class Network:
         if faults.delay and rng.random() < faults.delay:
             delay_ms += rng.randrange(DELAY_MS_MAX)
         self._loop.after(delay_ms, self._arrive, line, call, arguments)
+
+    def post(self, line: Line, call: Callable[..., Any], *arguments: Any) -> None:
+        """Carry a word about a right, either way: lost or late as on NATS, and it may come again much later."""
+        if line.words_to_lose:
+            line.words_to_lose -= 1
+            return
+        self.nats(line, call, *arguments)
+        if self.faults.duplicate and self._rng.random() < self.faults.duplicate:
+            self._loop.after(self._rng.randrange(DAY_MS), self._arrive, line, call, arguments)
 
     def grpc(self, office: Office, session: int, call: Callable[..., Any], *arguments: Any) -> None:
         """Carry one message on the stream of that session, either way."""

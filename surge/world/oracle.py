@@ -10,8 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 Pair = tuple[int, int]
+
+
+class Wish(NamedTuple):
+    """Somebody asked for a card at a machine."""
+
+    machine: str
+    nik: int
+    issue: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +32,7 @@ class Card:
     issue: int
     serial: str
     machine: str
+    fence: int
     override: bool
     ruined: bool
 
@@ -38,6 +48,9 @@ class Oracle:
         erased: facts whose last copy a disaster destroyed.
         intents: attempts whose intent was committed.
         unruly: machines whose disk was restored, replaced or cloned: their ledger forgot cards.
+        rights_forgotten: (nik, issue) of the rights whose last move a restored hub forgot.
+        taken_away: (nik, issue) of those that an officer gave away although their holder was not gone.
+        wishes: cards that were asked for, by the commits that took them.
         hasty_acks: words of the hub that named a watermark which its disk had not reached.
     """
 
@@ -49,10 +62,14 @@ class Oracle:
     intents: set[str] = field(default_factory=set)
     cards: list[Card] = field(default_factory=list)
     unruly: set[str] = field(default_factory=set)
-    rights_forgotten: bool = False
+    rights_forgotten: set[Pair] = field(default_factory=set)
+    taken_away: set[Pair] = field(default_factory=set)
+    wishes: list[Wish] = field(default_factory=list)
     hub_clock_wrong: bool = False
     hasty_acks: int = 0
     blanks_received: dict[str, int] = field(default_factory=dict)
+    blanks_given: dict[str, int] = field(default_factory=dict)
+    blanks_under_way: int = 0
     refused_visits: int = 0
     last_fact: int = 0
 

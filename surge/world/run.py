@@ -23,6 +23,8 @@ from surge.world.world import World
 FIRST_KECAMATAN = 537_101
 RECORDINGS_PER_OFFICE = 40
 BLANKS_PER_OFFICE = 60
+BLANKS_SHORT_MAX = 8
+SHORT_SHARE = 0.2
 # An idle office greets every six hours, and its retry may sleep half an hour before that.
 SETTLE_HOURS_MAX = 48
 WORLDS_PER_COLLECTION = 4
@@ -119,7 +121,9 @@ def make(seed: int, plan: Plan, *, wants_story: bool = False) -> World:
     is_final = not faults.hub_restore
     world.margin_ms = rng.choice((0, HOUR_MS)) if is_final else rng.choice((5 * DAY_MS, 30 * DAY_MS))
     for office in world.offices:
-        desk.receive_stock(office, BLANKS_PER_OFFICE)
+        # Some get next to nothing: their cards are for others to make.
+        is_short = rng.random() < SHORT_SHARE
+        desk.receive_stock(office, rng.randrange(1, BLANKS_SHORT_MAX) if is_short else BLANKS_PER_OFFICE)
     world.let_loose(faults)
     recordings = recordings_of(plan)
     people = max(3, recordings // (4 * plan.offices))

@@ -5,16 +5,18 @@ Lines before ``----`` are commands, lines after it the expected output; ``#`` be
     node X record NIK name="…" [field=value …] [issue=1]   node X correct NIK field=value …
     node X print NIK [issue=1] [override]                  node X status
     node X stock COUNT                                     node X poison NIK
+    node X give COUNT to Y                                 node X return NIK
     link X down|up|silent   power X off|on                 disk X full|free
-    clock X +5y|-40m|right  lose acks|frames X COUNT       broker down|up|purge|replace
+    clock X +5y|-40m|right  lose acks|frames|words X COUNT broker down|up|purge|replace
     backup X                restore X                      replace X
     clone X as Y            hub backup|restore|down|up     hub person NIK
-    hub status              advance 6h                     settle
-    check                   story WORD
+    hub right|take NIK      hub status                     advance 6h
+    settle                  check                          story WORD
 
 A node is there from the start. A second passes after each line; commands on one line, with `` ; `` between them,
 happen in one instant. ``settle`` lets time pass until nothing lags, two days at most. ``link X silent`` cuts a
-line without telling anybody; ``story WORD`` shows the lines of the world's own story that hold the word.
+line without telling anybody; words are those about rights, either way; ``hub take`` is an officer's decision that
+the holder of a right is gone; ``story WORD`` shows the lines of the world's own story that hold the word.
 """
 
 from __future__ import annotations
@@ -104,6 +106,8 @@ class Script:
                     self._office(name).relay.words_to_lose = int(count)
                 case ["lose", "frames", name, count]:
                     self._office(name).relay.frames_to_lose = int(count)
+                case ["lose", "words", name, count]:
+                    self._office(name).line.words_to_lose = int(count)
                 case ["backup", name]:
                     self._disks[name] = self._office(name).disk.copy()
                 case ["restore", name]:
@@ -153,6 +157,10 @@ class Script:
                     office.press.line_is_up()
             case ["stock", count]:
                 done = desk.receive_stock(office, int(count))
+            case ["give", count, "to", other]:
+                done = desk.give_stock(office, self._office(other), int(count))
+            case ["return", nik]:
+                office.press.give_back(int(nik), 1)
             case ["poison", nik]:
                 done = desk.slip_poison(office, int(nik), kind_is_known=True)
             case ["status"]:
@@ -176,6 +184,11 @@ class Script:
                 world.hub.start()
             case ["person", nik]:
                 self.out += person(fold(world.hub.disk.events_of(int(nik))))
+            case ["right", nik]:
+                entry = world.hub.rights.entry((int(nik), 1))
+                self.out.append(f"right 1: {entry.holder or 'nobody'} under fence {entry.fence}")
+            case ["take", nik]:
+                world.hub.rights.take_away((int(nik), 1))
             case ["status"]:
                 self.out.append(_hub_status(world))
             case _:

@@ -14,13 +14,14 @@ from sepe.wire.v1 import sync_pb2
 from surge.world.broker import Broker
 from surge.world.bugs import Bug
 from surge.world.centre import HubDisk
-from surge.world.disk import EpochRows, Job, OfficeDisk
+from surge.world.disk import EpochRows, OfficeDisk
 from surge.world.faults import CALM, Faults
 from surge.world.hub import Hub
 from surge.world.loop import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, START_MS, Loop
 from surge.world.network import NOTICE_MS_MAX, Line, Network
 from surge.world.office import Office
 from surge.world.oracle import Oracle
+from surge.world.rights import Key
 
 
 class World:
@@ -209,22 +210,39 @@ class World:
         if self.hub.is_up:
             self.network.grpc(office, session, office.relay.pulled, epoch, reason, self.hub.pull(office.node))
 
-    def ask_right(self, office: Office, job: Job) -> None:
+    def ask_right(self, office: Office, key: Key, above: int) -> None:
         """A claim leaves an office."""
-        self.network.grpc(office, office.relay.session, self._answer_claim, office, office.relay.session, job)
+        self.network.post(office.line, self._answer_claim, office, key, above)
 
-    def return_right(self, office: Office, nik: int, issue: int) -> None:
-        """A returned right leaves an office."""
-        self.network.grpc(office, office.relay.session, self._take_right, office.node, nik, issue)
+    def return_right(self, office: Office, key: Key, fence: int) -> None:
+        """A promise never to print under ``fence`` leaves an office."""
+        self.network.post(office.line, self._take_right, office.node, key, fence)
 
-    def _answer_claim(self, office: Office, session: int, job: Job) -> None:
+    def poke(self, node: str) -> None:
+        """The hub has something to tell the machines of that name."""
+        for office in self.offices:
+            if office.node == node:
+                self.network.post(office.line, office.press.poked)
+
+    def read_words(self, office: Office, feed_id: int, after: int) -> None:
+        """An office asks what there is to be told."""
+        self.network.post(office.line, self._answer_read, office, feed_id, after)
+
+    def _answer_claim(self, office: Office, key: Key, above: int) -> None:
         if self.hub.is_up and not self.hub.disk_is_full:
-            granted, fence, reason = self.hub.claim(job.nik, job.issue, office.node)
-            self.network.grpc(office, session, office.press.answered, job.attempt, granted, fence, reason)
+            answer = self.hub.rights.claim(key, office.node, above)
+            self.network.post(office.line, office.press.answered, key, answer)
 
-    def _take_right(self, node: str, nik: int, issue: int) -> None:
+    def _take_right(self, node: str, key: Key, fence: int) -> None:
         if self.hub.is_up and not self.hub.disk_is_full:
-            self.hub.give_back(nik, issue, node)
+            self.hub.rights.give_back(key, node, fence)
+
+    def _answer_read(self, office: Office, feed_id: int, after: int) -> None:
+        if self.hub.is_up:
+            last, words = self.hub.rights.words(office.node, feed_id, after)
+            if words:
+                disk = self.hub.disk
+                self.network.post(office.line, office.press.heard_words, disk.feed_id, last, words)
 
     def _hear_on_nats(self, office: Office, word: sync_pb2.Ack) -> None:
         if office.relay.kind == "nats":
@@ -261,8 +279,10 @@ class World:
         before = oracle.facts(self.hub.disk.bodies())
         if self.hub.is_up:
             self.hub.die()
+        rights = self.hub.disk.rights
         self.hub.disk = backup.restored()
-        oracle.rights_forgotten = True
+        self.hub.disk.feed_id = self.rng.getrandbits(32)
+        oracle.rights_forgotten |= {key for key, entry in rights.items() if self.hub.disk.rights.get(key) != entry}
         gone = before - oracle.facts(self.hub.disk.bodies())
         oracle.hub_disk_changed(gone, on_offices=self.facts_on_offices())
 

@@ -18,6 +18,7 @@ from surge.world.checkers import (
     later_edit_wins,
     losing_values_kept,
     no_lost_event,
+    no_starving,
 )
 from surge.world.ending import Ending
 
@@ -33,6 +34,7 @@ CHECKERS: dict[str, Checker] = {
     "later_edit_wins": later_edit_wins.check,
     "card_uniqueness": card_uniqueness.check,
     "blank_arithmetic": blank_arithmetic.check,
+    "no_starving": no_starving.check,
 }
 # One broken promise breaks it a hundred times; the first few say enough.
 PROBLEMS_MAX = 3

@@ -1,12 +1,15 @@
 """At most one valid card per (NIK, issue), and no second piece of plastic while rights are respected.
 
 A supervisor's override prints without the right. A disk that was restored, replaced or cloned forgot which cards
-it printed, and a restored hub which rights it gave: there a second card cannot be prevented, but it must be
-*seen*, as a ``double_print`` case with one valid card, as soon as the hub has both intents.
+it printed and what it promised, a restored hub which rights it moved, and an officer who gives away the right of
+an office that is not gone asks for it: there a second card cannot be prevented, but it must be *seen*, as a
+``double_print`` case with one valid card, as soon as the hub has both intents. Except on forgetful machines and
+after a forgetful hub, no two cards of an issue carry one fence: the fence says which is valid.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from sepe import case
@@ -33,6 +36,7 @@ def check(ending: Ending) -> list[str]:
     for (nik, issue), cards in made.items():
         if len(cards) > 1 and not _is_excused(world, cards):
             problems.append(f"{len(cards)} cards for issue {issue} of one NIK: {[one.machine for one in cards]}")
+        problems += _one_fence(world, nik, issue, cards)
         problems += _seen(ending, nik, issue, cards)
     for issues in ending.issues.values():
         for found in issues:
@@ -43,8 +47,21 @@ def check(ending: Ending) -> list[str]:
 
 
 def _is_excused(world: World, cards: list[Card]) -> bool:
+    oracle, key = world.oracle, (cards[0].nik, cards[0].issue)
+    return (
+        key in oracle.rights_forgotten
+        or key in oracle.taken_away
+        or any(one.override or one.machine in oracle.unruly for one in cards)
+    )
+
+
+def _one_fence(world: World, nik: int, issue: int, cards: list[Card]) -> list[str]:
+    """Two rightful cards under one fence: nobody could say which is valid."""
     oracle = world.oracle
-    return oracle.rights_forgotten or any(one.override or one.machine in oracle.unruly for one in cards)
+    if (nik, issue) in oracle.rights_forgotten:
+        return []
+    fences = Counter(one.fence for one in cards if not one.override and one.machine not in oracle.unruly)
+    return [f"{count} cards under fence {fence} for issue {issue}" for fence, count in fences.items() if count > 1]
 
 
 def _seen(ending: Ending, nik: int, issue: int, cards: list[Card]) -> list[str]:

@@ -1,5 +1,6 @@
 """The office never stops, and catches up by itself: some hours after the faults end, every epoch of every office
-is level with the hub, nothing waits in a queue, no card is in doubt, and no queue or window outgrew its bound.
+is level with the hub, nothing waits in a queue, no card is in doubt or waits for a right that could be had, and no
+queue or window outgrew its bound.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from sepe import card
 from sepe.sync.office import WINDOW_FRAMES
 from surge.world.broker import NODE_MESSAGES_MAX
+from surge.world.checkers import no_starving
 from surge.world.ending import Ending
 from surge.world.hub import QUEUE_FRAMES_MAX
 
@@ -30,6 +32,9 @@ def lagging(world: World) -> list[str]:
         problems.append(f"{world.hub.queue_max_seen} frames waited at the hub")
     if world.broker.queue_max_seen > NODE_MESSAGES_MAX * len(world.kecamatan_codes):
         problems.append(f"{world.broker.queue_max_seen} messages waited at the broker")
+    problems += no_starving.starving(world)
+    if world.oracle.blanks_under_way:
+        problems.append(f"{world.oracle.blanks_under_way} blanks are on their way")
     if not world.is_within_steps:
         problems.append(f"not at rest after {world.loop.steps} steps: something goes in circles")
     return problems
