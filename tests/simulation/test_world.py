@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 
 from surge.world.bugs import Bug
@@ -30,6 +32,16 @@ def test_each_fault_alone_is_survived(name: str) -> None:
 
 def test_a_week_of_twenty_offices_is_green() -> None:
     assert_green(range(2), Plan(offices=20, days=7, faults=ALL))
+
+
+def test_thirty_days_with_every_fault_at_a_low_rate_are_green() -> None:
+    seldom = Faults(**{name: share / 5 for name, share in asdict(ALL).items()})
+    plan = Plan(offices=5, days=30, recordings=1_500, faults=seldom)
+    assert_green(range(5), plan)
+    told = play(5, plan, wants_story=True)
+    assert told.is_green, failure(told)
+    assert told.figures["events"] > 1_500 and told.figures["epochs"] > 6
+    assert "hub is restored" in "\n".join(told.story)
 
 
 def test_a_calm_world_refuses_nobody_and_keeps_everything() -> None:
