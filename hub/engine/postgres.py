@@ -21,10 +21,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 import psycopg
 from psycopg import errors, pq
+from psycopg.abc import AdaptContext, DumperKey, PyFormat
+from psycopg.adapt import Dumper
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper, NumericBinaryLoader, NumericLoader
 from psycopg.types.string import StrDumperUnknown
@@ -57,6 +60,33 @@ class ContendedError(TransientError):
 
 class DatabaseLostError(TransientError):
     """The server does not answer. What was being committed may be stored or not; all before it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A value in PostgreSQL's binary form, and the number of its type."""
+
+    kind: int
+    data: bytes
+
+
+class _Packed(Dumper):
+    format = pq.Format.BINARY
+
+    def __init__(self, cls: type, context: AdaptContext | None = None) -> None:
+        super().__init__(cls, context)
+        self.oid = 0
+
+    def get_key(self, obj: Packed, format: PyFormat) -> DumperKey:
+        return (self.cls, obj.kind)  # type: ignore[return-value]
+
+    def upgrade(self, obj: Packed, format: PyFormat) -> Dumper:
+        found = _Packed(self.cls)
+        found.oid = obj.kind
+        return found
+
+    def dump(self, obj: Packed) -> bytes:
+        return obj.data
 
 
 class _Text(StrDumperUnknown):
@@ -223,6 +253,7 @@ class PostgresConnection:
         adapters.register_dumper(int, Int8Dumper)
         adapters.register_dumper(int, Int8BinaryDumper)
         adapters.register_dumper(str, _Text)
+        adapters.register_dumper(Packed, _Packed)
         adapters.register_loader("numeric", _Whole)
         adapters.register_loader("numeric", _WholeBinary)
         raw.execute(

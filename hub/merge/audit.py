@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hub.engine.place import is_postgres
 from hub.merge import log, registry
 from hub.merge.digest import digest
 from hub.merge.fold import Heads, fold_frame, write_heads
@@ -32,14 +33,9 @@ class Finding:
 def audit(store: HubStore, *, deep: bool) -> Iterator[Finding]:
     """Look at everything; with ``deep`` also at every signature, chain and head: a second per 50,000 events."""
     connection = store.connection
-    version = connection.execute("SELECT sqlite_version()").fetchone()[0]
-    yield Finding(
-        "sqlite", wal_is_safe(), f"version {version}", "below 3.51.3 the slower rollback journal is used; update"
-    )
     free = shutil.disk_usage(store.directory).free
+    yield from _server(connection) if is_postgres(connection) else _file(connection)
     yield Finding("disk", free >= DISK_FREE_BYTES_MIN, f"{free >> 20} MiB free", "make room before it is full")
-    result = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-    yield Finding("database", result == "ok", result[:100], "restore from a backup; the offices send the rest")
     broken = _broken_epochs(connection)
     yield Finding(
         "log", not broken, f"{broken} histories with a hole" if broken else "every history is whole",
@@ -56,6 +52,38 @@ def audit(store: HubStore, *, deep: bool) -> Iterator[Finding]:
             yield from _deep(connection)
         finally:
             connection.execute("ROLLBACK")
+
+
+def _file(connection: Connection) -> Iterator[Finding]:
+    version = connection.execute("SELECT sqlite_version()").fetchone()[0]
+    yield Finding(
+        "sqlite", wal_is_safe(), f"version {version}", "below 3.51.3 the slower rollback journal is used; update"
+    )
+    result = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    yield Finding("database", result == "ok", result[:100], "restore from a backup; the offices send the rest")
+
+
+def _server(connection: Connection) -> Iterator[Finding]:
+    """What a PostgreSQL server says of itself. Its disk is its own machine's and not looked at from here."""
+    version, checksums, failures = connection.native(
+        "SELECT current_setting('server_version'), current_setting('data_checksums'),"
+        " COALESCE((SELECT checksum_failures FROM pg_stat_database WHERE datname = current_database()), 0)"
+    ).fetchone()
+    yield Finding("postgresql", True, f"version {version}")
+    unsafe = [
+        f"{name} = {value}"
+        for name in ("fsync", "full_page_writes", "synchronous_commit")
+        if (value := connection.native(f"SELECT current_setting('{name}')").fetchone()[0]) in ("off", "local")
+    ]
+    yield Finding(
+        "durability", not unsafe, ", ".join(unsafe) or "a commit survives a power cut",
+        "switch it on in postgresql.conf: what the hub acknowledged, offices delete after a month",
+    )  # fmt: skip
+    detail = f"{failures} pages with a wrong checksum" if checksums == "on" else "page checksums are off"
+    yield Finding(
+        "database", failures == 0, detail,
+        "restore from a pg_dump or a standby; the offices send the rest",
+    )  # fmt: skip
 
 
 def _broken_epochs(connection: Connection) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from hub.engine.place import is_postgres
 from hub.merge.own import OwnHistory
 from hub.merge.store import DATABASE, KEY_FILE, HubStore
 from hub.tls import FOLDER as TLS_FOLDER
@@ -30,7 +31,16 @@ def backup(store: HubStore, file: Path) -> int:
 
     Merging goes on meanwhile; what commits after the copy began is not in it, and the offices send it again
     after a restore.
+
+    Raises:
+        InvalidInputError: the hub's data is in PostgreSQL.
     """
+    if is_postgres(store.connection):
+        raise InvalidInputError(
+            "this hub stores in PostgreSQL, whose own tools copy it", field="DIR", value=str(store.directory),
+            hint="pg_dump of its database, and a copy of DIR for the hub's keys and attachments: see"
+            " docs/reference/postgresql.md.",
+        )  # fmt: skip
     part = file.with_name(file.name + _PART)
     part.unlink(missing_ok=True)
     try:

@@ -21,10 +21,10 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from hub.engine import place
 from hub.merge import project, proofs, wanted
 from hub.merge.own import new_epoch
 from hub.merge.schema import SUSPECT_HEADS
-from hub.merge.store import DATABASE
 from hub.quarantine import shelf
 from hub.verify import histories, keyring, reading
 from hub.verify.histories import History
@@ -35,7 +35,7 @@ from sepe.errors import InvalidInputError
 from sepe.ids import HUB_NODE
 from sepe.nik import Nik
 from sepe_io.logs import logger
-from sepe_io.sqlite import StorageDamagedError, connect, transaction, translated
+from sepe_io.sqlite import StorageDamagedError, transaction, translated
 
 FRAMES_PER_STEP = 16
 _KECAMATAN_DIVISOR = 10**10
@@ -52,7 +52,7 @@ class Check:
     """
 
     def __init__(self, directory: Path, *, repairs: bool = True, rest: Callable[[], None] = lambda: None) -> None:
-        self._connection = connect(directory / DATABASE)
+        self._connection = place.connect(directory)
         try:
             self._shadow = Shadow(self._connection, directory)
         except BaseException:
@@ -270,8 +270,8 @@ class Check:
         lowered = [one for one in found if one.ends_early and not one.torn]
         for nik in heads:
             self._note(Finding(What.head, _masked(nik), self._fate(Fate.mended), kecamatan=_kecamatan(nik)))
-        for number, place in parked:
-            self._note(Finding(What.parked, f"frame {number}, event {place}", self._fate(Fate.mended)))
+        for number, index in parked:
+            self._note(Finding(What.parked, f"frame {number}, event {index}", self._fate(Fate.mended)))
         for nik, product, issue in moved:
             where = f"{_masked(nik)} {product}/{issue}"
             self._note(Finding(What.right, where, self._fate(Fate.mended), kecamatan=_kecamatan(nik)))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.dispatch import book
+from hub.engine.place import is_postgres
 from hub.merge.fold import NO_NIK, Heads, fold_frame, write_heads, write_parked
 from hub.merge.schema import HEAD_COLUMNS, REBUILT
 from sepe.head import REF, refs_of
@@ -25,10 +26,9 @@ from sepe_io.sqlite import Connection
 FILE = "verify.db"
 _HEAD = f"({HEAD_COLUMNS})"
 _RIGHT = "nik, product, issue, holder, fence, stamp, reason"
-# Values and their types: 5 and 5.0 or x'41' and 'A' are not the same.
-_HEAD_DIFFERS = " OR ".join(
-    f"m.{name} IS NOT s.{name} OR typeof(m.{name}) <> typeof(s.{name})" for name in HEAD_COLUMNS.split(", ")
-)
+_VALUE_DIFFERS = " OR ".join(f"m.{name} IS DISTINCT FROM s.{name}" for name in HEAD_COLUMNS.split(", "))
+# SQLite takes any type in any column, and 5 and 5.0 or x'41' and 'A' are not the same.
+_TYPE_DIFFERS = " OR ".join(f"typeof(m.{name}) <> typeof(s.{name})" for name in HEAD_COLUMNS.split(", "))
 
 
 class Shadow:
@@ -37,19 +37,25 @@ class Shadow:
     def __init__(self, connection: Connection, directory: Path) -> None:
         self._connection = connection
         self._path = directory / FILE
-        self._drop_file()
-        os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        connection.execute("ATTACH DATABASE ? AS shadow", (str(self._path),))
-        # Scratch: after a crash it is made anew, so nothing is synced.
-        connection.execute("PRAGMA shadow.journal_mode=MEMORY")
-        connection.execute("PRAGMA shadow.synchronous=OFF")
+        self._is_attached = not is_postgres(connection)
+        self._differs = _VALUE_DIFFERS
+        # On PostgreSQL the scratch tables are temporary ones of this connection.
+        if self._is_attached:
+            self._differs = f"{_VALUE_DIFFERS} OR {_TYPE_DIFFERS}"
+            self._drop_file()
+            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            connection.execute("ATTACH DATABASE ? AS shadow", (str(self._path),))
+            # Scratch: after a crash it is made anew, so nothing is synced.
+            connection.execute("PRAGMA shadow.journal_mode=MEMORY")
+            connection.execute("PRAGMA shadow.synchronous=OFF")
         for table, template in REBUILT.items():
             connection.execute(template.format(table=f"shadow.{table}").strip().rstrip(";"))
 
     def close(self) -> None:
         """Let go of the scratch database and delete it."""
-        self._connection.execute("DETACH DATABASE shadow")
-        self._drop_file()
+        if self._is_attached:
+            self._connection.execute("DETACH DATABASE shadow")
+            self._drop_file()
 
     def add(self, frames: Iterable[tuple[int, int, int, OpenedFrame]]) -> None:
         """Fold frames, each with its number, skip and cap in milliseconds. One transaction, unless in one."""
@@ -72,7 +78,7 @@ class Shadow:
         """NIK whose head is not what the frames say, also those that have none or should have none."""
         rows = self._connection.execute(
             "SELECT m.nik FROM main.head m LEFT JOIN shadow.head s ON s.nik = m.nik"
-            f" WHERE s.nik IS NULL OR {_HEAD_DIFFERS}"
+            f" WHERE s.nik IS NULL OR {self._differs}"
             " UNION ALL SELECT s.nik FROM shadow.head s LEFT JOIN main.head m ON m.nik = s.nik"
             " WHERE m.nik IS NULL ORDER BY 1"
         )
@@ -104,7 +110,7 @@ class Shadow:
         """Whether one head differs, now."""
         row = self._connection.execute(
             "SELECT COUNT(m.nik), COUNT(s.nik), "
-            f"SUM({_HEAD_DIFFERS}) FROM (SELECT ? AS nik) n LEFT JOIN main.head m ON m.nik = n.nik"
+            f"SUM(IIF({self._differs}, 1, 0)) FROM (SELECT ? AS nik) n LEFT JOIN main.head m ON m.nik = n.nik"
             " LEFT JOIN shadow.head s ON s.nik = n.nik",
             (nik,),
         ).fetchone()

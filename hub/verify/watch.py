@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+from hub.engine import place
 from hub.merge import log, wanted
-from hub.merge.store import DATABASE
 from hub.verify.check import Check
 from hub.verify.report import Report
 from sepe.errors import SepeError, TransientError
 from sepe.sync.centre import ack
 from sepe.wire.v1 import sync_pb2
 from sepe_io.logs import logger
-from sepe_io.sqlite import DiskFailedError, connect, translated
+from sepe_io.sqlite import DiskFailedError, translated
 
 SLICE_S = 0.05
 FRAMES_PER_READ = 2
@@ -141,14 +141,14 @@ async def _pause(directory: Path, announce: Announce, times: Times) -> None:
 
 
 def _is_due(directory: Path) -> bool:
-    with closing(connect(directory / DATABASE, read_only=True)) as connection, translated():
+    with closing(place.connect(directory, read_only=True)) as connection, translated():
         return connection.execute("SELECT 1 FROM meta WHERE name = ?", (wanted.DUE,)).fetchone() is not None
 
 
 def _words(directory: Path) -> list[sync_pb2.Ack]:
     """A word to each node that is asked for something, on the epoch that it greeted for last."""
     words = []
-    with closing(connect(directory / DATABASE, read_only=True)) as connection, translated():
+    with closing(place.connect(directory, read_only=True)) as connection, translated():
         for node, epoch in connection.execute(
             "SELECT node, epoch FROM node WHERE epoch IS NOT NULL AND node IN (SELECT node FROM wanted)"
         ).fetchall():

@@ -1,4 +1,7 @@
-"""The hub's SQL merge against the pure fold, on random histories delivered in every possible disorder."""
+"""The hub's SQL merge against the pure fold, on random histories delivered in every possible disorder.
+
+Each law is tried on SQLite alone and on a hub on PostgreSQL beside one on SQLite: both must say the same.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +28,7 @@ from sepe.head import HASH_MASK, Head, add_frame
 from sepe.hlc import cap_of, effective_stamp
 from sepe.resident import fold, identities
 from tests.support.hubs import count, new_hub, settle
+from tests.support.postgres import emptied
 from tests.support.world import START_MS, Node, by_nik, card_moved, corrected, nik_of, recorded, stock_moved
 
 NIKS = [nik_of(number) for number in range(3)] + [nik_of(0, "537105")]
@@ -49,10 +54,17 @@ drafts = st.one_of(
 histories = st.lists(st.lists(drafts, min_size=1, max_size=12), min_size=1, max_size=3)
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Where the first hub stores: ``""``, or a database that each example empties."""
+    return "" if request.param == "sqlite" else request.getfixturevalue("postgres").database()
+
+
 @contextmanager
-def hubs(nodes: list[Node]) -> Iterator[tuple[HubStore, HubStore]]:
+def hubs(nodes: list[Node], engine: str) -> Iterator[tuple[HubStore, HubStore]]:
     with tempfile.TemporaryDirectory() as scratch:
-        first = new_hub(Path(scratch) / "a", nodes, is_durable=False)
+        database = emptied(engine, Path(scratch) / "a") if engine else ""
+        first = new_hub(Path(scratch) / "a", nodes, is_durable=False, database=database)
         second = new_hub(Path(scratch) / "b", nodes, is_durable=False)
         with first, second:
             yield first, second
@@ -91,13 +103,13 @@ def pure_heads(nodes: list[Node]) -> dict[int, Head]:
     return heads
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(written=histories, seed=st.integers(0, 2**16))
 def test_whatever_the_disorder_the_hub_holds_what_the_pure_fold_gives(
-    written: list[list[Draft]], seed: int
+    engine: str, written: list[list[Draft]], seed: int
 ) -> None:
     nodes = world(written)
-    with hubs(nodes) as (store, _):
+    with hubs(nodes, engine) as (store, _):
         settle(store, disorder(nodes, seed), nodes)
         stored = {
             row[0]: row[1:]
@@ -138,13 +150,13 @@ def test_whatever_the_disorder_the_hub_holds_what_the_pure_fold_gives(
         )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=14, deadline=None)
 @given(written=histories, seeds=st.tuples(st.integers(0, 2**16), st.integers(0, 2**16)))
 def test_two_hubs_fed_in_different_order_and_cut_differently_agree_also_after_a_rebuild(
-    written: list[list[Draft]], seeds: tuple[int, int]
+    engine: str, written: list[list[Draft]], seeds: tuple[int, int]
 ) -> None:
     nodes = world(written)
-    with hubs(nodes) as (store, other):
+    with hubs(nodes, engine) as (store, other):
         settle(store, disorder(nodes, seeds[0]), nodes, batch=1)
         settle(other, disorder(list(reversed(nodes)), seeds[1]), nodes, batch=5)
         assert digest(store.connection) == digest(other.connection)
