@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from hub.merge.store import DATABASE
+from node.clock import now_ms
+from node.desk import status as node_status
 from node.settings import DATABASE_NAME
+from node.storage.store import NodeStore
 from sepe_io.sqlite import connect
 from tests.support.processes import node_run, running, sepe, sepe_json
 from tests.support.relay_rig import NODE, make_office, running_hub
@@ -59,7 +62,11 @@ def test_damage_on_both_disks_is_found_and_mended_with_no_command_typed(tmp_path
         with running(node_run(folder)) as node:
 
             def status() -> dict[str, Any]:
-                return dict(sepe_json("node", "status", folder, "--json"))
+                store = NodeStore.open(folder, read_only=True)
+                try:
+                    return node_status.status(store, now_ms())
+                finally:
+                    store.close()
 
             for first in range(0, EVENTS, 5):
                 assert sepe("node", "record", folder, "-", text=lines(first, 5)).returncode == 0
