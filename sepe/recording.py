@@ -23,6 +23,7 @@ from sepe.jsonline import LINE_BYTES_MAX, parse_line
 from sepe.nik import KkNumber, Nik, warnings
 from sepe.products import DEFAULT_PRODUCT, DEFAULT_REASON, PRODUCTS, REASONS, eligibility
 from sepe.region import RegionTable
+from sepe.reprints import EVIDENCE_KEYS, missing, shown
 from sepe.text import check_characters, checked_name, checked_text, shown_key
 
 __all__ = ["LINE_BYTES_MAX", "Recording", "parse_line", "parse_recording"]
@@ -75,7 +76,7 @@ class Recording:
         photo: path as given; whether it is a picture is the desk's question. So are ``signature``, ``biometric``.
         operator: who recorded, as given.
         due_date: first day on which the product may be printed; after today for those recorded ahead.
-        extra: unknown keys of the line, so that nothing is lost.
+        extra: unknown keys of the line, so that nothing is lost, and evidence (`sepe.reprints.EVIDENCE_KEYS`).
     """
 
     nik: Nik
@@ -295,5 +296,10 @@ def _warnings(recording: Recording, status: str, regions: RegionTable | None) ->
         value = getattr(recording, key)
         if value and value not in known:
             found.append(f"{key}: nilai tidak ada dalam daftar baku; tetap disimpan")
-    found.extend(f"Kolom tidak dikenal disimpan apa adanya: {key}" for key in recording.extra)
+    lacking = missing(recording.product, recording.reason, recording.extra)
+    if lacking:
+        found.append(f"Sebelum kartu diserahkan masih perlu: {shown(lacking)}")
+    found.extend(
+        f"Kolom tidak dikenal disimpan apa adanya: {key}" for key in recording.extra if key not in EVIDENCE_KEYS
+    )
     return tuple(found)

@@ -14,10 +14,12 @@ from datetime import date, timedelta
 from itertools import accumulate
 from random import Random
 from typing import Generic, TypeVar
+from zlib import crc32
 
 from sepe.errors import InvalidInputError
 from sepe.identity import identity_key
 from sepe.nik import FEMALE_DAY_OFFSET, Nik
+from sepe.reprints import missing
 from sepe_io.regions import region_table
 from surge import names
 
@@ -133,6 +135,9 @@ class Person:
             "reason": self.reason,
             "operator": operator,
         }
+        for group in missing(self.product, self.reason, {}):
+            # A number that is this visit's own and says nothing of the person.
+            line[group[0]] = f"S{crc32(self.nik.value.encode()):010d}"
         if photo:
             line["photo"] = photo
         return line

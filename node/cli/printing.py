@@ -138,14 +138,20 @@ def register(app: typer.Typer) -> None:
         _show([found], as_json=as_json, full=True)
 
     @app.command(name="hand-over")
-    def hand_over_card(
+    def hand_over_card(  # noqa: PLR0917 - options of a command
         folder: Dir,
         nik: Annotated[str, typer.Argument(metavar="NIK")],
         product: Annotated[str | None, typer.Option(help="Only this product.")] = None,
+        police_letter: Annotated[str, typer.Option(help="Its number: the old card is lost.")] = "",
+        old_card: Annotated[str, typer.Option(help="Serial of the old card; it is taken back.")] = "",
+        proof: Annotated[str, typer.Option(help="Number of the paper that proves the change of data.")] = "",
+        skpwni: Annotated[str, typer.Option(help="Number of the moving letter.")] = "",
         operator: Operator = "",
         as_json: AsJson = False,
     ) -> None:
-        """Give the printed card to its owner.
+        """Give the printed card to its owner; for a reprint against what must be shown for it.
+
+        What the recording named (police_letter, old_card, proof, skpwni) need not be given again.
 
         Example: sepe node hand-over ./oebobo 5371044101909001
         """
@@ -153,7 +159,11 @@ def register(app: typer.Typer) -> None:
 
         number = Nik.parse(nik).number
         with opened(folder) as store:
-            handed = hand_over(store, number, product=product, operator=operator, now_ms=now_ms())
+            shown = {"police_letter": police_letter, "old_card": old_card, "proof": proof, "skpwni": skpwni}
+            handed = hand_over(
+                store, number, product=product, operator=operator, now_ms=now_ms(),
+                evidence={key: value for key, value in shown.items() if value},
+            )  # fmt: skip
         _show(handed, as_json=as_json, full=True)
 
 

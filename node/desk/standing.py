@@ -91,6 +91,16 @@ def apply_changes(store: NodeStore, answer: rights_pb2.ChangesResponse, now_ms: 
     return len(answer.changes)
 
 
+def note_life(store: NodeStore, nik: int, state: int, now_ms: int) -> None:
+    """This office learned of a death or a move by itself before the centre; in the caller's transaction."""
+    store.connection.execute(
+        "INSERT INTO standing (nik, on_hold, life, settled, keep, reason) VALUES (?, 0, ?, x'', x'', '') "
+        "ON CONFLICT DO UPDATE SET life = excluded.life",
+        (nik, state),
+    )
+    _fit_jobs(store, nik, now_ms)
+
+
 def recalls(store: NodeStore) -> list[dict[str, object]]:
     """Cards that this office has to collect, by NIK: those that its machines made."""
     rows = store.connection.execute(
@@ -117,6 +127,10 @@ def _take_standing(store: NodeStore, nik: int, said: rights_pb2.Standing, now_ms
             for one in said.recalls
         ],
     )  # fmt: skip
+    _fit_jobs(store, nik, now_ms)
+
+
+def _fit_jobs(store: NodeStore, nik: int, now_ms: int) -> None:
     ledger, standing = Ledger(store), standing_of(store, nik)
     for job in ledger.of_resident(nik):
         _fit(ledger, job, standing, now_ms)

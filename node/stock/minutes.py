@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from datetime import date
 
 from node.desk.day import day_of
+from node.desk.old_cards import OldCards
 from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError
 from sepe.ids import kecamatan_of
 from sepe.products import PRODUCTS
+from sepe.reprints import WITHDRAWAL_REASONS
 from sepe.serials import SerialRange, SerialSet
 from sepe.stock import SPOIL_REASONS
 from sepe_io.regions import region_table
+
+REASONS = {**WITHDRAWAL_REASONS, **SPOIL_REASONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ def minutes_of(store: NodeStore, number: int) -> Minutes:
     ):
         by_reason.setdefault((product, reason), []).append(serial)
     entries = tuple(Destroyed(*key, SerialSet.of(serials)) for key, serials in by_reason.items())
+    entries += tuple(Destroyed(*key, serials) for key, serials in OldCards(store).in_minutes(number).items())
     witnesses = tuple(json.loads(row[1]))
     return Minutes(number, store.node, day_of(row[0], store.node), witnesses, str(row[2]), entries)
 
@@ -100,7 +105,7 @@ def draw_minutes(minutes: Minutes) -> bytes:
             run = SerialRange(one.product, first, last)
             rows.append([
                 str(len(rows)), PRODUCTS[one.product].title, words(str(run), small), str(len(run.serials)),
-                words(SPOIL_REASONS.get(one.reason, one.reason or "-"), small),
+                words(REASONS.get(one.reason, one.reason or "-"), small),
             ])  # fmt: skip
     rows.append(["", "Jumlah", "", str(minutes.count), ""])
     table = Table(rows, colWidths=[11 * mm, 36 * mm, 62 * mm, 22 * mm, 39 * mm], repeatRows=1)
@@ -116,8 +121,9 @@ def draw_minutes(minutes: Minutes) -> bytes:
     )  # fmt: skip
     signed.setStyle(TableStyle([("FONT", (0, 0), (-1, -1), "Vera", 9), ("VALIGN", (0, 0), (-1, -1), "BOTTOM")]))
     text = (
-        f"Pada hari ini, {long_date(minutes.day)}, di {place}, telah dimusnahkan {minutes.count} blangko yang "
-        "rusak, dengan nomor seri dan alasan sebagai berikut. Pemusnahan disaksikan oleh nama-nama di bawah ini."
+        f"Pada hari ini, {long_date(minutes.day)}, di {place}, telah dimusnahkan {minutes.count} blangko rusak "
+        "dan kartu yang ditarik, dengan nomor seri dan alasan sebagai berikut. Pemusnahan disaksikan oleh "
+        "nama-nama di bawah ini."
     )
     title = f"Berita acara pemusnahan {minutes.node}/{minutes.day.year}/{minutes.number:04d}"
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from node.desk.old_cards import OldCards
 from node.stock.shelf import BlankState, Shelf
 from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError
@@ -141,7 +142,8 @@ class Stock:
                     by_reason.setdefault(reason, []).append(serial)
                 for reason, serials in sorted(by_reason.items()):
                     steps += [(Movement.DESTROYED, run, reason) for run in _ranges(one, SerialSet.of(serials))]
-            if not steps:
+            old_cards = OldCards(self._store)
+            if not steps and not old_cards.listing(only_waiting=True):
                 return None
             execute = self._store.connection.execute
             number = int(
@@ -158,6 +160,8 @@ class Stock:
                     (number, run.product),
                 )
                 self._announce([(movement, run)], story=Story(reason, operator), now_ms=now_ms)
+            # What was taken back from its owners goes into the same minutes.
+            old_cards.destroy(product, number=number, operator=operator, now_ms=now_ms)
             return number
 
     def counts(self) -> dict[str, dict[str, int]]:
