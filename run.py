@@ -135,8 +135,8 @@ def test(arguments: list[str]) -> int:
             [BIN / "buf", "lint"],
         ]
     failed = [Path(check[0]).name for check in checks if hand_over(*check) != 0]
-    # Two at once, a file to one worker: much of a test's time is a real process starting or being waited for.
-    everything = ("-n", "2", "--dist", "loadfile")
+    # Three at once on two cores, a file to one worker: much of a test's time is a real process being waited for.
+    everything = ("-n", "3", "--dist", "loadfile")
     code = hand_over(PYTHON, "-m", "pytest", *(arguments or everything))
     if failed:
         say(f"failed before pytest: {', '.join(failed)}")
