@@ -21,6 +21,7 @@ from node.desk.proof import last_proof
 from node.http import Condition, application
 from node.link.rights import GrpcRights
 from node.outbox.office import open_office
+from node.outbox.view import RelayView
 from node.printing.keeper import keep_rights
 from node.printing.ledger import Ledger
 from node.printing.press import keep_pressing
@@ -38,6 +39,9 @@ from sepe_io.web import HttpServer
 
 HTTP_DEFAULT = ("127.0.0.1", 7490)
 RESTART_S = 10.0
+# A hub on a slow line answers a greeting within two; an office without a line loses so much at each start.
+HEAR_S = 3.0
+HEAR_POLL_S = 0.05
 STOP_TIMEOUT_S = 3.0
 
 _log = logger("node.run")
@@ -55,6 +59,7 @@ class RunOptions:
         printers: used from now on; none: those that were used before, or the one of node.toml.
         http: host and port of the page; port 0 is a free one; ``None``: `HTTP_DEFAULT`, or a free port when
             another program has it.
+        hear_s: how long the printers wait at the start for the hub's first word, seconds.
     """
 
     folder: Path
@@ -63,6 +68,7 @@ class RunOptions:
     hub: str = ""
     nats: str = ""
     software: str = ""
+    hear_s: float = HEAR_S
 
 
 # Called once when everything stands: with the node's name and the page's address, HOST:PORT.
@@ -103,7 +109,8 @@ async def run_node(options: RunOptions, on_ready: OnReady) -> None:
         )
         stack.push_async_callback(rights.close)
         press = partial(keep_pressing, options.folder, rights=rights, stop=stop, now_ms=now_ms)
-        tasks.append(asyncio.create_task(_keep(press, "press")))
+        await_word = partial(_hear_first, office.relay.view, options.hear_s, press)
+        tasks.append(asyncio.create_task(_keep(await_word, "press")))
         keeper = partial(keep_rights, options.folder, rights, now_ms)
         tasks.append(asyncio.create_task(_keep(keeper, "rights")))
         on_ready(office.settings.node, address)
@@ -195,6 +202,15 @@ async def _keep(run: Callable[[], Awaitable[None]], name: str) -> None:
         except Exception as exc:
             _log.error(f"{name}.failed", error=type(exc).__name__, detail=str(exc)[:300])
         await asyncio.sleep(RESTART_S)
+
+
+async def _hear_first(view: RelayView, seconds: float, press: Callable[[], Awaitable[None]]) -> None:
+    """Print once the hub was heard: a machine put back from a backup learns from it what it had printed."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while not view.has_word:  # noqa: ASYNC110 - the view is plain data
+                await asyncio.sleep(HEAR_POLL_S)
+    await press()
 
 
 def _skew_ms(folder: Path) -> int:

@@ -32,10 +32,15 @@ def register(app: typer.Typer) -> None:
         hub: Hub = "",
         nats: Nats = "",
         log: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+        hear: Annotated[
+            float,
+            typer.Option(min=0, help="Seconds that printing waits at the start for the centre's first word."),
+        ] = 3.0,
     ) -> None:
         """Send what is recorded to the centre and print what waits, until SIGTERM or Ctrl-C.
 
-        Prints one JSON line when it is ready; logs go to stderr. Works for days without any line.
+        Prints one JSON line when it is ready; logs go to stderr. Works for days without any line. Printing begins
+        when the centre was heard or after --hear seconds: a machine put back from a backup hears what it printed.
 
         Example: sepe node run ./oebobo --http 127.0.0.1:7490
         """
@@ -55,6 +60,7 @@ def register(app: typer.Typer) -> None:
             hub=_address(hub),
             nats=nats,
             software=f"sepe {version('sepe')}",
+            hear_s=hear,
         )
         asyncio.run(run_node(options, _say_ready))
 

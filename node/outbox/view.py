@@ -56,3 +56,8 @@ class RelayView:
     def pending(self) -> int:
         """How many events the hub has not confirmed."""
         return max(self.last_seq - self.durable_seq, 0)
+
+    @property
+    def has_word(self) -> bool:
+        """Whether the hub was heard and agrees with our history, or it is known why it cannot be heard."""
+        return self.link != "offline" or bool(self.reason or self.refusal or self.alarm)

@@ -141,7 +141,9 @@ async def run(
         lines = folder / "people.jsonl"
         lines.write_text("".join(_line(number) for number in range(settings.cards)))
         await run_sepe("node", "record", office, lines)
-        node = Kept("office", sepe(["node", "run", office, "--http", "127.0.0.1:0"]), folder / "office.log")
+        node = Kept(
+            "office", sepe(["node", "run", office, "--http", "127.0.0.1:0", "--hear", 0]), folder / "office.log"
+        )
         node.start()
         try:
             await _strike(settings, node, tray, office, report, say)

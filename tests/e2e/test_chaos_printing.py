@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from node.printing.ledger import Ledger
+from node.stock import Stock
 from node.storage.store import NodeStore
 from tests.support.faults.power import disk
 from tests.support.place import Place, place
@@ -173,3 +175,33 @@ def test_a_printer_that_loses_power_and_counts_from_one_again_leaves_doubts_and_
 
         strike(here, printer, unplug)
         check_cards(here, office, printer, doubts_max=2 * BLOWS)
+
+
+@pytest.mark.timeout(240)
+def test_an_office_put_back_from_a_backup_made_before_its_printing_hears_of_it_and_prints_nothing_twice(
+    here: Place, tmp_path: Path
+) -> None:
+    with card_printer(tmp_path / "tray") as printer:
+        office = here.make_office("537104-1", "office", "--printer", printer.url, "--blanks", 100)
+        here.record(office, 0, 4)
+        shutil.copytree(office, tmp_path / "backup")
+        running = here.start_office(office)
+        before = wait_until_idle(here, office)
+        here.until_received(office)
+        running.kill()
+        shutil.rmtree(office)
+        shutil.copytree(tmp_path / "backup", office)
+        # It forgets, so that nothing but the centre can tell what was printed.
+        printer.pull_the_plug()
+        printer.plug_in()
+        here.start_office(office)
+        here.until("the printing known again", lambda: states(office) == before)
+        here.record(office, 4, 1)
+        after = wait_until_idle(here, office)
+        assert len(after) == 5 and printer.sheets().total() == 5 and set(printer.sheets().values()) == {1}
+        store = NodeStore.open(office)
+        try:
+            assert len({job.serial for job in Ledger(store).all(10)}) == 5
+            assert all(one.closes for one in Stock(store).sums("ktp-el").values())
+        finally:
+            store.close()

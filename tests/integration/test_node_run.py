@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import urllib.error
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 
 from node.cli.setup import make_node
+from node.outbox.view import RelayView
+from node.run import HEAR_POLL_S, _hear_first
 from node.settings import NodeSettings
 from node.storage.store import NodeStore
 from tests.support.processes import node_run, running, sepe, sepe_json
@@ -198,3 +201,19 @@ def test_no_node_directory_is_told_with_the_next_step(tmp_path: Path) -> None:
     done = sepe("node", "run", tmp_path)
     assert done.returncode == 2
     assert "node init" in done.stderr
+
+
+@pytest.mark.parametrize("word", ["link", "reason", "refusal", "alarm"])
+async def test_printing_waits_at_the_start_for_the_hubs_first_word_and_not_for_ever(word: str) -> None:
+    view, pressed = RelayView(), asyncio.Event()
+
+    async def press() -> None:
+        pressed.set()
+
+    waiting = asyncio.create_task(_hear_first(view, 60, press))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(pressed.wait(), 3 * HEAR_POLL_S)
+    setattr(view, word, "grpc")
+    await asyncio.wait_for(waiting, 5)
+    assert pressed.is_set()
+    await asyncio.wait_for(_hear_first(RelayView(), 0.01, press), 5)
