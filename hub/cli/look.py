@@ -21,6 +21,7 @@ from hub.merge.store import DATABASE, HubStore
 from hub.read import cases as read_cases
 from hub.read import export as read_export
 from hub.read import status as read_status
+from hub.read.hints import hints as read_hints
 from hub.read.person import at_ms
 from hub.read.person import person as read_person
 from hub.stock.index import stock_books
@@ -31,6 +32,7 @@ from sepe_io.framefile import write_frames
 from sepe_io.sqlite import Connection
 
 PROBE_TIMEOUT_S = 0.5
+HINT_STEPS_MAX = 20
 
 
 class What(StrEnum):
@@ -41,6 +43,15 @@ class What(StrEnum):
     events = "events"
     cases = "cases"
     frames = "frames"
+
+
+class CaseKind(StrEnum):
+    """What `cases` lists."""
+
+    nik_conflict = "nik_conflict"
+    double_print = "double_print"
+    blank_conflict = "blank_conflict"
+    same_person = "same_person"
 
 
 EXPORTS: dict[What, Callable[[Connection], Iterator[dict[str, Any]]]] = {
@@ -128,6 +139,12 @@ def person(
     number = Nik.parse(nik)
     with opened(directory) as store:
         document = read_person(store.connection, number)
+        if document is not None:
+            # A running hub keeps up by itself; a backlog of millions is not for one page to work off.
+            for _ in range(HINT_STEPS_MAX):
+                if not store.step_hints():
+                    break
+            document["same_person"] = read_hints(store.connection, include_decided=True, nik=number.number)
     if document is None:
         say(f"sepe: NIK {number.masked}: no event names it. Its office may not have sent it yet: sepe hub nodes")
         raise typer.Exit(PARTLY)
@@ -139,7 +156,7 @@ def person(
         ("field", "value", "since", "by"),
         [(name, one["value"], one["at"], one["node"]) for name, one in document["fields"].items()],
     )
-    for title in ("claims", "cards", "attachments", "cases", "decisions", "history"):
+    for title in ("claims", "cards", "attachments", "cases", "same_person", "decisions", "history"):
         for entry in document[title]:
             print(f"{title}: {json.dumps(entry, ensure_ascii=False)}")
 
@@ -147,15 +164,26 @@ def person(
 def cases(
     directory: Directory,
     everything: Annotated[bool, typer.Option("--all", help="Decided ones too.")] = False,
+    kind: Annotated[CaseKind | None, typer.Option("--kind", help="Only these; same_person: the hints.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What an officer must decide. The list masks the NIK; --json is for the officer's own screen."""
+    """What an officer must decide. The list masks the NIK; --json is for the officer's own screen.
+
+    Hints that two NIK may be one person hold no card up, so only --kind same_person lists them.
+    """
+    if kind is CaseKind.same_person:
+        _show_hints(directory, include_decided=everything, as_json=as_json)
+        return
     with opened(directory, projected=True) as store:
         found = read_cases.cases(store.connection, include_decided=everything)
         found += [conflict_case(one) for one in stock_books(store).conflicts]
+        hints = len(read_hints(store.connection))
+    found = [one for one in found if kind in (None, one["kind"])]
     if as_json:
         emit(found)
         return
+    if hints and kind is None:
+        say(f"also {hints} hints that two NIK are one person: sepe hub cases {directory} --kind same_person")
     for one in found:
         if one["kind"] == BLANK_CONFLICT:
             print(f"{one['kind']}  {one['subject']}  {' and '.join(one['nodes'])}  open: sepe hub blanks DIR")
@@ -170,6 +198,24 @@ def cases(
             )
         for card in one.get("cards", ()):
             print(f"  {'valid ' if card['valid'] else 'recall'}  {card['serial']} from {card['node']}")
+
+
+def _show_hints(directory: Path, *, include_decided: bool, as_json: bool) -> None:
+    with opened(directory) as store:
+        store.project_hints()
+        found = read_hints(store.connection, include_decided=include_decided)
+    if as_json:
+        emit(found)
+        return
+    for one in found:
+        state = "open" if one["open"] else f"decided {one['decided']}"
+        print(f"{one['id']}  {one['kind']}  {', '.join(one['reasons'])}  {state}")
+        for person in one["people"]:
+            names = " or ".join(
+                f'"{claim["name"]}" {claim["birth_date"]} {claim["sex"]}' for claim in person["identities"]
+            )
+            mother = person["mother_name"] or "-"
+            print(f"  {masked(person['nik'])}  {names}  {person['birth_place']}  mother {mother}")
 
 
 def show_digest(
@@ -195,6 +241,8 @@ def export(
 ) -> None:
     """Everything the hub holds, as JSON lines; frames as a file that `sepe hub import` takes."""
     with opened(directory, projected=True) as store:
+        if what is What.cases:
+            store.project_hints()
         if what is What.frames:
             if out is None:
                 raise InvalidInputError(

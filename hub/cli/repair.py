@@ -108,7 +108,13 @@ def import_frames(
 def decide(  # noqa: PLR0917 - options of one command
     directory: Directory,
     case: Annotated[str, typer.Argument(metavar="CASE", help="Its id, or the beginning of it.")],
-    keep: Annotated[str, typer.Option("--keep", help="The claim that stays: its number, or its event's name.")],
+    keep: Annotated[
+        str,
+        typer.Option(
+            "--keep",
+            help="The claim that stays: its number, or its event's name. Of a same_person hint: a NIK, or both.",
+        ),
+    ],
     reason: Annotated[str, typer.Option("--reason", help="What the decision rests on.")],
     officer: Annotated[str, typer.Option("--officer", help="Who decides; else the login name.")] = "",
     as_json: AsJson = False,

@@ -59,6 +59,9 @@ class MergeStore(Protocol):
     def project(self) -> int:
         """Bring the cases up to date."""
 
+    def step_hints(self) -> bool:
+        """Bring the hints some way up to date, in a fraction of a second; whether more is to be done."""
+
 
 class Delivery(Protocol):
     """One frame and the way back to whoever sent it. Called on the event loop; must not block or raise."""
@@ -95,7 +98,8 @@ class Merger:
         self._bytes = 0
         self._arrived = asyncio.Event()
         self._room = asyncio.Condition()
-        self._unprojected = False
+        # Hints of a log that this version never read may be waiting.
+        self._unprojected = True
         self._projected_at = time.monotonic()
         self.announce: Callable[[list[sync_pb2.Ack]], None] = lambda acks: None
         self._trouble = ""
@@ -173,7 +177,10 @@ class Merger:
         self._projected_at = time.monotonic()
         try:
             await self._writer.call(self._store.project)
-            self._unprojected = False
+            # Hints have time: a step, and further ones only while nobody sends.
+            while (is_behind := await self._writer.call(self._store.step_hints)) and not self._frames:
+                pass
+            self._unprojected = is_behind
         except TransientError as exc:
             # The marks stay in the database; readers project too, and so does the next idle moment.
             _log.warning("projection.deferred", reason=str(exc))

@@ -2,8 +2,8 @@
 
 The new tables grow beside the ones in use, some frames per transaction, so the hub goes on merging meanwhile. Only
 the last step holds the write lock for longer: it takes in what was logged since, puts the new tables in place of
-the old ones and marks every suspect NIK for the projector. A kill at any moment leaves the old tables in use; the
-next rebuild begins again.
+the old ones, marks every suspect NIK for the projector and lets that of hints begin again. A kill at any moment
+leaves the old tables in use; the next rebuild begins again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from hub.dispatch import book, watch
-from hub.merge import log
+from hub.merge import likeness, log
 from hub.merge.fold import Heads, fold_frame, write_heads, write_parked
 from hub.merge.schema import HEAD_TRIGGERS, REBUILT, SUSPECT_HEADS
 from sepe.errors import TransientError
@@ -99,3 +99,4 @@ def _swap(connection: Connection) -> None:
     for table in ("dirty", "folded", "resident_case"):
         connection.execute(f"DELETE FROM {table}")
     connection.execute(f"INSERT INTO dirty (nik) {SUSPECT_HEADS}")
+    likeness.clear(connection)

@@ -2,9 +2,9 @@
 
 Truth is `frame` (the bytes as they came), `epoch` (how far each history reaches), `key` and `meta`; `wanted` and
 `proof` are what reading the log back found. The rest is folded from them and can be made again: `head` (one
-narrow row per NIK), `parked`, `right`, and for the few NIK that a person must look at, `folded` and
-`resident_case`. `dirty` names the NIK whose last two are out of date; it is filled by triggers inside the
-merge's own transaction, so no kill can leave a NIK forgotten.
+narrow row per NIK), `parked`, `right`, `likeness` and its tables, and for the few NIK that a person must look at,
+`folded` and `resident_case`. `dirty` names the NIK whose last two are out of date; it is filled by triggers inside
+the merge's own transaction, so no kill can leave a NIK forgotten.
 """
 
 from __future__ import annotations
@@ -271,4 +271,29 @@ CREATE TABLE recalled_card (
 """
 )
 
-STEPS = [_FIRST, _RETIRED_KEYS, _READING_BACK, _DISPATCH]
+# What hub.merge.likeness keeps. likeness: of each resident a sketch, and the decisions on pairs in which his is
+# the lesser NIK; likeness_key: what he is found by; likeness_hint: pairs that may be one person; likeness_unread:
+# frames to be looked at again.
+_LIKENESS = """
+CREATE TABLE likeness (
+    nik INTEGER PRIMARY KEY,
+    sketch TEXT NOT NULL,
+    settled TEXT NOT NULL,
+    first_ms INTEGER NOT NULL
+);
+CREATE TABLE likeness_key (
+    key INTEGER NOT NULL,
+    nik INTEGER NOT NULL,
+    PRIMARY KEY (key, nik)
+) WITHOUT ROWID;
+CREATE TABLE likeness_hint (
+    nik INTEGER NOT NULL,
+    other INTEGER NOT NULL,
+    reasons TEXT NOT NULL,
+    PRIMARY KEY (nik, other)
+) WITHOUT ROWID;
+CREATE INDEX likeness_hint_of_other ON likeness_hint (other);
+CREATE TABLE likeness_unread (frame INTEGER PRIMARY KEY);
+"""
+
+STEPS = [_FIRST, _RETIRED_KEYS, _READING_BACK, _DISPATCH, _LIKENESS]

@@ -21,7 +21,7 @@ from hub.dispatch import feed, rights, watch
 from hub.dispatch.frames import FrameCache
 from hub.engine import place
 from hub.engine.place import DATABASE
-from hub.merge import log, project, proofs, registry, wanted
+from hub.merge import likeness, log, project, proofs, registry, wanted
 from hub.merge.arrival import VIA_RELEASE, VIA_SELF, Arrival, Outcome, prove, refuse, shown_node
 from hub.merge.batch import Batch, StaleWriterError
 from hub.merge.own import OwnHistory
@@ -306,6 +306,14 @@ class HubStore:
         if niks is None:
             watch.project(self.connection)
         return done
+
+    def step_hints(self) -> bool:
+        """One step of `hub.merge.likeness`, a fraction of a second; whether more is to be done."""
+        return likeness.step(self.connection)
+
+    def project_hints(self) -> None:
+        """Bring the hints that two NIK may be one person up to date with the log."""
+        likeness.project(self.connection)
 
     def release(self, held_id: int) -> Outcome | None:
         """Merge a frame out of quarantine, as a person decided; ``None`` when it is not there.

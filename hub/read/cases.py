@@ -9,11 +9,14 @@ from typing import Any
 from hub.merge import log
 from hub.merge.project import fold_events
 from hub.merge.store import HubStore
+from hub.read.hints import decide as decide_hint
+from hub.read.hints import hints
 from hub.read.person import at_ms, first_claims
 from sepe.case import NIK_CONFLICT
 from sepe.errors import InvalidInputError
 from sepe.events import Kind, draft
 from sepe.ids import EventId
+from sepe.likeness import SAME_PERSON
 from sepe.nik import NIK_DIGITS
 from sepe.resident import Claim
 from sepe.wire.v1 import event_pb2
@@ -24,7 +27,7 @@ _CASE_ID = re.compile(r"[0-9a-f]{4,12}\Z")
 
 
 def cases(connection: Connection, *, include_decided: bool = False) -> list[dict[str, Any]]:
-    """The cases, oldest first, with the full NIK: for the officer's eyes."""
+    """The cases, oldest first, with the full NIK: for the officer's eyes. Hints are in `hub.read.hints`."""
     rows = connection.execute(
         "SELECT id, kind, nik, subject, is_open, opened_ms, decided_ms, detail FROM resident_case"
         " WHERE is_open OR ? ORDER BY opened_ms, id",
@@ -34,31 +37,34 @@ def cases(connection: Connection, *, include_decided: bool = False) -> list[dict
 
 
 def case(connection: Connection, name: str) -> dict[str, Any]:
-    """One case by its id or the beginning of it, at least four characters.
+    """One case or hint by its id or the beginning of it, at least four characters.
 
     Raises:
         InvalidInputError: no case, or several, begin so.
     """
-    rows = []
+    found = []
     if _CASE_ID.match(name):
         rows = connection.execute(
             "SELECT id, kind, nik, subject, is_open, opened_ms, decided_ms, detail FROM resident_case"
             " WHERE id >= ? AND id < ? LIMIT 2",
             (name, name + "g"),
-        ).fetchall()
-    if len(rows) != 1:
-        rule = "several cases begin so" if rows else "there is no such case"
+        )
+        found = [_as_json(row) for row in rows.fetchall()]
+        found += [one for one in hints(connection, include_decided=True) if one["id"].startswith(name)]
+    if len(found) != 1:
+        rule = "several cases begin so" if found else "there is no such case"
         raise InvalidInputError(rule, field="CASE", value=name, hint="`sepe hub cases DIR` lists them.")
-    return _as_json(rows[0])
+    return found[0]
 
 
 def decide(
     store: HubStore, name: str, keep: str, *, reason: str, officer: str, now_ms: int
 ) -> tuple[dict[str, Any], EventId]:
-    """Settle a conflict of identities; return the case as it stands afterwards, and the event.
+    """Settle a conflict of identities or a hint; return the case as it stands afterwards, and the event.
 
     Args:
         keep: the claim that stays: its number in the case, its event's name, or an unambiguous beginning of that.
+            Of a hint: see `hub.read.hints.decide`.
 
     Raises:
         InvalidInputError: no such case or claim, a case that no decision settles, or no reason given.
@@ -69,7 +75,10 @@ def decide(
             hint="Say which paper or person it rests on.",
         )  # fmt: skip
     store.project()
+    store.project_hints()
     found = case(store.connection, name)
+    if found["kind"] == SAME_PERSON:
+        return decide_hint(store, found, keep, reason=reason, officer=officer, now_ms=now_ms)
     if found["kind"] != NIK_CONFLICT:
         raise InvalidInputError(
             "this kind of case closes by itself once the cards on the recall list are destroyed", field="CASE",

@@ -9,7 +9,7 @@ from typing import Any
 from hub.merge import log
 from hub.merge.digest import NIKS_PER_PAGE
 from hub.merge.project import fold_events
-from hub.read import cases
+from hub.read import cases, hints
 from hub.read.person import at, document
 from sepe.errors import InvalidInputError, PeerProtocolError
 from sepe.events import BODIES, Kind, body_of
@@ -72,8 +72,9 @@ def events(connection: Connection) -> Iterator[dict[str, Any]]:
 
 
 def all_cases(connection: Connection) -> Iterator[dict[str, Any]]:
-    """Every case, open and decided."""
+    """Every case and hint, open and decided."""
     yield from cases.cases(connection, include_decided=True)
+    yield from hints.hints(connection, include_decided=True)
 
 
 def frames(connection: Connection) -> Iterator[bytes]:
