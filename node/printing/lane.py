@@ -15,6 +15,7 @@ import asyncio
 from dataclasses import replace
 
 from node.printing.driver import (
+    Document,
     JobOutcome,
     PrintDriver,
     PrinterBusyError,
@@ -25,9 +26,10 @@ from node.printing.driver import (
 from node.printing.job import Job
 from node.printing.printers import Mode, Printer, Printers
 from node.printing.spool import Fact, JobState
+from node.printing.thread import URGENT
 from node.printing.works import Prepared, Works
 from sepe.dispatch.order import ANY, Taker
-from sepe.errors import InvalidInputError, SepeError
+from sepe.errors import SepeError
 from sepe_io.logs import logger
 from sepe_io.sqlite import DiskFailedError
 
@@ -42,7 +44,7 @@ WATCH_SECONDS = 1.0
 FAULT_SECONDS = 5.0
 POLL_SECONDS_MIN, POLL_SECONDS_MAX = 0.01, 0.25
 # How long to wait before asking again: of the time until the card should be out, of the time that a card takes.
-POLL_SHARE_LEFT, POLL_SHARE_CARD = 0.25, 0.01
+POLL_SHARE_LEFT, POLL_SHARE_CARD, POLL_SHARE_UNKNOWN = 0.25, 0.01, 0.02
 # How much the latest card counts in what the next is expected to take.
 LATEST_SHARE = 0.3
 
@@ -65,7 +67,7 @@ def reading(state: JobState, outcome: JobOutcome) -> Fact | None:
 def poll_seconds(expected_s: float | None, elapsed_s: float) -> float:
     """How long to wait before asking about a card again: seldom while it cannot be out, often when it may be."""
     if expected_s is None:
-        return min(max(elapsed_s / 20, POLL_SECONDS_MIN), POLL_SECONDS_MAX)
+        return min(max(elapsed_s * POLL_SHARE_UNKNOWN, POLL_SECONDS_MIN), POLL_SECONDS_MAX)
     wait_s = max(abs(expected_s - elapsed_s) * POLL_SHARE_LEFT, expected_s * POLL_SHARE_CARD)
     return min(max(wait_s, POLL_SECONDS_MIN), max(POLL_SECONDS_MAX, (expected_s - elapsed_s) * POLL_SHARE_LEFT))
 
@@ -88,6 +90,7 @@ class Lane:
         # Since when this printer has had something to do, so that a card's time holds no idling.
         self._busy_from_ms: int | None = None
         self._expected_s: float | None = None
+        self._taken_by = Taker(printer.address, printer.media)
 
     async def close(self) -> None:
         """Let go of everything; what the printer has in hand goes on and is asked for by the next start."""
@@ -162,9 +165,52 @@ class Lane:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(poll_seconds(self._expected_s, loop.time() - self._submitted_s))
         fact = await self._look(job)
+        if fact is Fact.PRINTED and await self._change_over(job):
+            return
         if fact is not None:
             await self._settle(job, fact)
             self._current = None
+
+    async def _change_over(self, job: Job) -> bool:
+        """The card is out and the next is drawn: book the one and intend the other in one commit, and go on.
+
+        False when there is no next card or something speaks against it; then nothing was booked.
+        """
+        if self._ahead is None or not self._ahead.done() or self.printer.mode is not Mode.ON:
+            return False
+        prepared = self._ahead.result()
+        if prepared is None or not self._is_next(prepared, self._taken_by) or not await self._has_room():
+            return False
+        now_ms = self._works.now_ms()
+        following = await self._works.db(self._book_and_intend, job, prepared, now_ms, rank=URGENT)
+        if following is None:
+            return False
+        self._ahead = None
+        self._booked(job, Fact.PRINTED, now_ms)
+        await self._submit(following, prepared.document)
+        if self._current is not None:
+            self._ahead = asyncio.create_task(self._prepare_next())
+        return True
+
+    def _book_and_intend(self, job: Job, prepared: Prepared, now_ms: int) -> Job | None:
+        works = self._works
+        with works.store.transaction():
+            # Heat is judged with the card that has just come out.
+            taker = self._taker_now(now_ms, more=1 if job.needs_blank else 0)
+            if prepared.waiting.media not in taker.media or not self._is_wanted(prepared):
+                return None
+            works.ledger.settle(job.id, Fact.PRINTED, now_ms=now_ms)
+            return works.ledger.intend(prepared.job.id, printer=self.printer.address, now_ms=now_ms)
+
+    def _is_wanted(self, prepared: Prepared) -> bool:
+        """Whether the ledger still wants this attempt from this printer; in the database's thread."""
+        job = self._works.ledger.job(prepared.job.id)
+        return (
+            job.state in (JobState.QUEUED, JobState.READY)
+            and job.fence is not None
+            and job.name == prepared.document.job_name
+            and self._works.queue_store.placed(job.id).printer in (ANY, self.printer.address)
+        )
 
     async def _rest(self) -> None:
         await self._drop_ahead()
@@ -173,10 +219,27 @@ class Lane:
             await self._works.db(Printers(self._works.store).drained, self.printer.address)
 
     async def _taker(self) -> Taker:
-        condition = await self._works.db(self._works.condition, self.printer.address)
+        self._taken_by = await self._works.db(self._taker_now, self._works.now_ms())
+        return self._taken_by
+
+    def _taker_now(self, now_ms: int, more: int = 0) -> Taker:
+        """What this printer may be given now, ``more`` cards later; in the database's thread."""
+        condition = self._works.condition(self.printer.address)
+        if more:
+            made = condition.cards_today + more
+            condition = replace(
+                condition, cards_today=made, run_cards=condition.run_cards + more, last_card_ms=now_ms
+            )
         # Heat spoils blanks; paper it does not.
-        media = self.printer.media - {"card"} if condition.is_hot(self._works.now_ms()) else self.printer.media
-        return Taker(self.printer.address, media)
+        is_hot = condition.is_hot(now_ms)
+        return Taker(self.printer.address, self.printer.media - {"card"} if is_hot else self.printer.media)
+
+    def _is_next(self, prepared: Prepared, taker: Taker) -> bool:
+        """Whether nobody more urgent came, and the drawing is of now."""
+        head = self._works.queue.head(taker)
+        is_fresh = abs(self._works.now_ms() - prepared.drawn_ms) < DRAWN_AGE_MS_MAX
+        is_ours = prepared.waiting.printer in (ANY, taker.printer) and prepared.waiting.media in taker.media
+        return is_fresh and is_ours and (head is None or prepared.key < head)
 
     async def _has_work(self) -> bool:
         await self._works.read_queue()
@@ -204,12 +267,7 @@ class Lane:
             prepared, self._ahead = await self._ahead, None
             await self._works.read_queue()
             if prepared is not None:
-                head = self._works.queue.head(taker)
-                is_fresh = abs(self._works.now_ms() - prepared.drawn_ms) < DRAWN_AGE_MS_MAX
-                is_ours = (
-                    prepared.waiting.printer in (ANY, taker.printer) and prepared.waiting.media in taker.media
-                )
-                if is_fresh and is_ours and (head is None or prepared.key < head):
+                if self._is_next(prepared, taker):
                     return prepared
                 self._works.done_with(prepared.job.id, is_waiting=True)
         while (taken := await self._works.take(taker)) is not None:
@@ -229,14 +287,18 @@ class Lane:
     async def _print(self, prepared: Prepared) -> bool:
         """One job to the printer; whether the printer has room for another."""
         works = self._works
-        try:
-            job = await works.db(self._intend, prepared)
-        except InvalidInputError:
-            # Somebody held, withdrew or printed it meanwhile: the ledger knows, and nothing left our hands.
+        job = await works.db(self._intend, prepared, rank=URGENT)
+        if job is None:
+            # Somebody held, withdrew or moved it meanwhile: the ledger knows, and nothing left our hands.
             works.done_with(prepared.job.id, is_waiting=True)
             return True
+        return await self._submit(job, prepared.document)
+
+    async def _submit(self, job: Job, document: Document) -> bool:
+        """An intended job to the printer; whether the printer has room for another."""
+        self._current = None
         try:
-            await self._driver.submit(prepared.document)
+            await self._driver.submit(document)
         except PrinterRefusedError as exc:
             await self._settle(job, Fact.REFUSED, str(exc))
             return True
@@ -255,13 +317,11 @@ class Lane:
             self._current = replace(job, state=JobState.SUBMITTED)
         return fact is Fact.PRINTED
 
-    def _intend(self, prepared: Prepared) -> Job:
-        ledger, job_id = self._works.ledger, prepared.job.id
-        if ledger.job(job_id).name != prepared.document.job_name:
-            raise InvalidInputError("another attempt was drawn for this job", field="job", value=job_id)
-        if self._works.queue_store.placed(job_id).printer not in (ANY, self.printer.address):
-            raise InvalidInputError("it was moved to another printer", field="job", value=job_id)
-        return ledger.intend(job_id, printer=self.printer.address, now_ms=self._works.now_ms())
+    def _intend(self, prepared: Prepared) -> Job | None:
+        if not self._is_wanted(prepared):
+            return None
+        ledger, now_ms = self._works.ledger, self._works.now_ms()
+        return ledger.intend(prepared.job.id, printer=self.printer.address, now_ms=now_ms)
 
     async def _look(self, job: Job) -> Fact | None:
         """What the printer can say of a job."""
@@ -277,15 +337,19 @@ class Lane:
 
     async def _settle(self, job: Job, fact: Fact, reason: str = "") -> None:
         works, now_ms = self._works, self._works.now_ms()
-        await works.db(
-            lambda: works.ledger.settle(job.id, fact, now_ms=now_ms, reason=reason or WHY.get(fact, ""))
-        )
+        why = reason or WHY.get(fact, "")
+        await works.db(lambda: works.ledger.settle(job.id, fact, now_ms=now_ms, reason=why))
+        self._booked(job, fact, now_ms)
+
+    def _booked(self, job: Job, fact: Fact, now_ms: int) -> None:
+        """The ledger has the fact: learn the pace from it, let go of the job."""
         if fact is Fact.PRINTED and self._busy_from_ms is not None and job.state is not JobState.IN_DOUBT:
             latest_s = asyncio.get_running_loop().time() - self._submitted_s
             known_s = latest_s if self._expected_s is None else self._expected_s
             self._expected_s = (1 - LATEST_SHARE) * known_s + LATEST_SHARE * latest_s
             if job.needs_blank:
-                works.paces.append((self.printer.address, now_ms, max(1, now_ms - self._busy_from_ms)))
+                took_ms = max(1, now_ms - self._busy_from_ms)
+                self._works.paces.append((self.printer.address, now_ms, took_ms))
             self._busy_from_ms = now_ms
         if fact is not Fact.ACCEPTED:
             self._works.done_with(job.id, is_waiting=fact is Fact.NOT_ACCEPTED)

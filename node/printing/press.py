@@ -37,6 +37,8 @@ NO_LINE_RETRY_MS = 15_000
 IDLE_SECONDS = 1.0
 STEP_SECONDS = 0.2
 NO_LINE = "belum ada sambungan ke pusat untuk meminta hak cetak"
+# Time alone changes the queue too: batches have their hour, the policy file may be edited.
+REREAD_SECONDS = 10.0
 EVERY_MEDIUM = frozenset({"card", "a4"})
 
 
@@ -70,6 +72,7 @@ class Press:
         self._now_ms = now_ms
         self._lanes: dict[str, Lane] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._seen_version, self._reread_s = -1, 0.0
         if driver is not None:
             self._lanes[printer] = Lane(self._works, Printer(printer, "", EVERY_MEDIUM, Mode.ON), driver)
 
@@ -96,12 +99,11 @@ class Press:
         Raises:
             StorageFullError, StorageBusyError: what the printer was told stays told; the next turn asks it.
         """
-        self._works.is_stale = True
         moved = await self._works.db(self._wake)
         moved += await self._settle_orphans()
         moved += sum([await lane.watch() for lane in self._lanes.values()])
         moved += await self._claim_rights()
-        self._works.is_stale = True
+        self._works.expect_change()
         return moved + sum([await lane.feed(FEED_JOBS_MAX) for lane in self._lanes.values()])
 
     async def run(self, stop: asyncio.Event, *, printers: Callable[[], list[Printer]] | None = None) -> None:
@@ -133,10 +135,13 @@ class Press:
         try:
             if printers is not None:
                 await self.use(await self._works.db(printers))
+            moved, version = 0, await self._works.db(self._works.store.data_version)
             if self._lanes:
-                await self._works.db(self._wake)
-                await self._settle_orphans()
-            self._works.wake()
+                moved = await self._works.db(self._wake) + await self._settle_orphans()
+            now_s = asyncio.get_running_loop().time()
+            if moved or version != self._seen_version or now_s >= self._reread_s:
+                self._seen_version, self._reread_s = version, now_s + REREAD_SECONDS
+                self._works.wake()
         except DiskFailedError:
             raise
         except SepeError as exc:

@@ -19,6 +19,7 @@ from node.printing.job import Job
 from node.printing.ledger import Ledger
 from node.printing.queue import QueueStore, load_policy
 from node.printing.spool import Fact, JobState
+from node.printing.thread import USUAL, DatabaseThread
 from node.storage.store import NodeStore
 from sepe.dispatch.order import Key, Queue, Taker, Waiting
 from sepe.dispatch.policy import Policy
@@ -28,6 +29,9 @@ from sepe_io.logs import logger
 log = logger(__name__)
 
 T = TypeVar("T")
+
+# After reading the queue, so many times as long nothing is read.
+READ_REST = 10
 
 
 class DocumentMaker(Protocol):
@@ -71,18 +75,19 @@ class Works:
         self.queue_store = QueueStore(self.store)
         self.policy = Policy()
         self._changed = asyncio.Event()
-        self._database = ThreadPoolExecutor(1, "press")
+        self._database = DatabaseThread("press")
         self._drawing = ThreadPoolExecutor(1, "drawing")
         self._reading = asyncio.Lock()
+        self._next_read_s = 0.0
 
     async def close(self) -> None:
         """Wait for what the disk is doing; the store may be closed afterwards."""
         await asyncio.to_thread(self._drawing.shutdown)
-        await asyncio.to_thread(self._database.shutdown)
+        await self._database.close()
 
-    async def db(self, call: Callable[..., T], *arguments: object) -> T:
+    async def db(self, call: Callable[..., T], *arguments: object, rank: int = USUAL) -> T:
         """Call it in the database's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._database, lambda: call(*arguments))
+        return await self._database.run(call, *arguments, rank=rank)
 
     def wake(self) -> None:
         """Tell every printer that waits that the queue is to be looked at again."""
@@ -98,12 +103,17 @@ class Works:
         except TimeoutError:
             return
 
+    def expect_change(self) -> None:
+        """The queue is to be read again at once, whenever that was last done."""
+        self.is_stale, self._next_read_s = True, 0.0
+
     async def read_queue(self) -> None:
         """Put everything that can be printed in order again, if something changed since."""
         async with self._reading:
-            if not self.is_stale:
+            loop = asyncio.get_running_loop()
+            if not self.is_stale or loop.time() < self._next_read_s:
                 return
-            self.is_stale = False
+            self.is_stale, started_s = False, loop.time()
             now_ms = self.now_ms()
 
             def read() -> Policy:
@@ -117,6 +127,8 @@ class Works:
             self.policy = await self.db(read)
             ranked = await self.db(self.queue_store.printable, self.policy, now_ms)
             self.queue.replace(ranked, but=self.in_hand)
+            # Of a queue of 50,000 this takes a while; it must not be all that is done.
+            self._next_read_s = loop.time() + READ_REST * (loop.time() - started_s)
 
     async def take(self, taker: Taker) -> tuple[Key, Waiting] | None:
         """The next job for this printer; give it back with `done_with`."""

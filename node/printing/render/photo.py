@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from node.printing.render.pdf import Jpeg
 from sepe.errors import InvalidInputError
@@ -52,17 +52,23 @@ def framed(data: bytes, *, width_mm: float, height_mm: float) -> Jpeg:
     size = (round(width_mm * DOTS_PER_MM), round(height_mm * DOTS_PER_MM))
     try:
         with _opened(data) as picture:
-            # A JPEG can be unpacked at 1/2, 1/4 or 1/8; no more is unpacked than the frame can show.
-            picture.draft("RGB", (size[0] * 2, size[1] * 2))
-            upright = ImageOps.exif_transpose(picture)
+            # A JPEG can be unpacked at 1/2, 1/4 or 1/8; no more is unpacked than the frame can show. Of one that
+            # lies on its side the long side counts both ways.
+            picture.draft("RGB", (max(size), max(size)) if _lies(picture) else size)
+            upright = ImageOps.exif_transpose(picture) if _lies(picture) else picture
             flat = _on_white(upright)
             # Faces sit above the middle of a portrait.
-            cut = ImageOps.fit(flat, size, method=Image.Resampling.LANCZOS, centering=(0.5, 0.35))
+            cut = ImageOps.fit(flat, size, method=Image.Resampling.BICUBIC, centering=(0.5, 0.35))
     except (OSError, ValueError, SyntaxError) as exc:
         raise _wrong("a photo is a JPEG or PNG picture", "a damaged file") from exc
     out = io.BytesIO()
     cut.save(out, "JPEG", quality=JPEG_QUALITY)
     return Jpeg(out.getvalue(), *size)
+
+
+def _lies(picture: Image.Image) -> bool:
+    """Whether the camera was not held upright."""
+    return bool(picture.getexif().get(ExifTags.Base.Orientation, 1) != 1)
 
 
 def _opened(data: bytes) -> Image.Image:
@@ -93,7 +99,7 @@ def _on_white(picture: Image.Image) -> Image.Image:
         layer = picture.convert("RGBA")
         ground = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(ground, layer).convert("RGB")
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _wrong(rule: str, value: str) -> InvalidInputError:
