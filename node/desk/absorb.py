@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 
 from node.desk.day import day_of
 from node.desk.plan import Known
+from node.desk.standing import note_life
 from node.printing.ledger import JOB_NAME_BYTES, Ledger
 from node.printing.rights import RightBook
 from node.printing.spool import Fact, JobState
@@ -73,6 +74,10 @@ def absorb(store: NodeStore, epoch: bytes, first_seq: int, columns: Columns) -> 
                     _absorb_recorded(store, nik, hlc.wall_ms_of(stamp), body)
                 case event_pb2.CardMoved():
                     _absorb_card(store, nik, hlc.wall_ms_of(stamp), body)
+                case event_pb2.CardWithdrawn():
+                    _absorb_withdrawal(store, nik, hlc.wall_ms_of(stamp), body)
+                case event_pb2.LifeChanged():
+                    note_life(store, nik, body.state, hlc.wall_ms_of(stamp))
                 case event_pb2.StockMoved():
                     _absorb_stock(store, hlc.wall_ms_of(stamp), body)
         store.put(key, str(max(after_seq, first_seq + len(columns) - 1)))
@@ -200,6 +205,16 @@ def _absorb_stock(store: NodeStore, at_ms: int, body: event_pb2.StockMoved) -> N
         return
     for serial in serials:
         shelf.put(body.product, serial, state, now_ms=at_ms, reason=body.reason)
+
+
+def _absorb_withdrawal(store: NodeStore, nik: int, at_ms: int, body: event_pb2.CardWithdrawn) -> None:
+    store.connection.execute(
+        "INSERT INTO old_card (product, serial, nik, reason, taken_ms, operator, minutes, destroyed_ms) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET minutes = excluded.minutes, destroyed_ms = excluded.destroyed_ms",
+        (body.product, body.serial, nik, body.reason, at_ms, body.operator, body.minutes.rpartition("/")[2],
+         at_ms if body.destroyed else 0),
+    )  # fmt: skip
 
 
 def _has_issue(store: NodeStore, nik: int, product: str, issue: int) -> bool:
