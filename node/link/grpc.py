@@ -123,7 +123,8 @@ class GrpcLink:
         if self._channel is not None:
             channel, self._channel = self._channel, None
             with suppress(TimeoutError, aio.AioRpcError):
-                await asyncio.wait_for(channel.close(), CLOSE_TIMEOUT_S)
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await channel.close()
 
     def _begin(self, *metadata: tuple[str, bytes]) -> _Push:
         assert self._stub is not None

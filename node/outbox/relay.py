@@ -192,7 +192,8 @@ class Relay:
     async def _wait(self, milliseconds: int) -> None:
         """Until something happened, at most so long."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), milliseconds / 1000)
+            async with asyncio.timeout(milliseconds / 1000):
+                await self._wake.wait()
         self._wake.clear()
 
     # One session

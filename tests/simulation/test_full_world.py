@@ -60,7 +60,7 @@ def test_a_hub_that_acknowledges_before_it_commits_is_caught(monkeypatch: pytest
             return merge(self, arrivals)
         outcomes: list[Outcome] = []
         with contextlib.suppress(ZeroDivisionError), transaction(self.connection):
-            batch = Batch(self.connection)
+            batch = Batch(self.connection, frames_max=len(arrivals))
             for arrival in arrivals:
                 opened = prove(self.connection, arrival)
                 assert isinstance(opened, OpenedFrame)
