@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import zstandard
 from google.protobuf.message import DecodeError
@@ -45,6 +46,7 @@ CREATE TABLE move (
     epoch BLOB NOT NULL,
     seq INTEGER NOT NULL,
     stamp INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
     product TEXT NOT NULL,
     movement TEXT NOT NULL,
     first TEXT NOT NULL,
@@ -53,14 +55,16 @@ CREATE TABLE move (
     count INTEGER NOT NULL,
     PRIMARY KEY (node, epoch, seq)
 ) STRICT, WITHOUT ROWID;
--- Stamps of the earliest reports, 0 for never.
+-- Stamps and times of the earliest reports, 0 for never.
 CREATE TABLE spent (
     product TEXT NOT NULL,
     serial TEXT NOT NULL,
     node TEXT NOT NULL,
     attempt TEXT NOT NULL,
     printed INTEGER NOT NULL,
+    printed_ms INTEGER NOT NULL,
     spoiled INTEGER NOT NULL,
+    spoiled_ms INTEGER NOT NULL,
     PRIMARY KEY (product, serial, node, attempt)
 ) STRICT, WITHOUT ROWID;
 """
@@ -76,6 +80,18 @@ class _Frame:
     skip: int
     cap_ms: int
     data: bytes
+
+
+class _When(NamedTuple):
+    stamp: int
+    ms: int
+
+
+# Of two reports of the same, the earlier; 0 is none.
+_EARLIEST = ", ".join(
+    f"{name} = IIF({name} AND excluded.{name}, MIN({name}, excluded.{name}), {name} + excluded.{name})"
+    for name in ("printed", "printed_ms", "spoiled", "spoiled_ms")
+)
 
 
 def open_index(directory: Path) -> Connection:
@@ -131,15 +147,17 @@ def books(index: Connection) -> StockBooks:
     """What was read so far, put together."""
     with translated():
         moves = [
-            Move(stamp, node, _day(stamp, node), product, movement, first, last, other, count)
-            for node, stamp, product, movement, first, last, other, count in index.execute(
-                "SELECT node, stamp, product, movement, first, last, other_node, count FROM move"
+            Move(stamp, node, _day(at_ms, node), product, movement, first, last, other, count)
+            for node, stamp, at_ms, product, movement, first, last, other, count in index.execute(
+                "SELECT node, stamp, at_ms, product, movement, first, last, other_node, count FROM move"
             )
         ]
         spent = [
-            Spent(node, product, serial, attempt, printed, _day(printed, node) if printed else "",
-                  spoiled, _day(spoiled, node) if spoiled else "")
-            for product, serial, node, attempt, printed, spoiled in index.execute("SELECT * FROM spent")
+            Spent(node, product, serial, attempt, printed, _day(printed_ms, node) if printed else "",
+                  spoiled, _day(spoiled_ms, node) if spoiled else "")
+            for product, serial, node, attempt, printed, printed_ms, spoiled, spoiled_ms in index.execute(
+                "SELECT product, serial, node, attempt, printed, printed_ms, spoiled, spoiled_ms FROM spent"
+            )
         ]  # fmt: skip
     return StockBooks.of(moves, spent)
 
@@ -176,22 +194,21 @@ def _take(index: Connection, frame: _Frame) -> bool:
     moves: list[tuple[object, ...]] = []
     cards: list[tuple[object, ...]] = []
     for at in range(frame.skip, header.count):
+        # The machine's own stamp orders its reports, however wrong its clock is; the day is the capped one's.
+        stamp = columns.stamps[at]
+        when = _When(min(stamp, STAMP_MAX), wall_ms_of(effective_stamp(stamp, cap)))
         if columns.kinds[at] == Kind.CARD_MOVED:
-            cards += _spent_in(columns.bodies[at], header.node, effective_stamp(columns.stamps[at], cap))
+            cards += _spent_in(columns.bodies[at], header.node, when)
         elif columns.kinds[at] == Kind.STOCK_MOVED:
-            name = (header.node, header.epoch, header.first_seq + at)
-            moves += _moved_in(columns.bodies[at], name, effective_stamp(columns.stamps[at], cap))
-    index.executemany("INSERT OR IGNORE INTO move VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", moves)
+            moves += _moved_in(columns.bodies[at], (header.node, header.epoch, header.first_seq + at), when)
+    index.executemany("INSERT OR IGNORE INTO move VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", moves)
     index.executemany(
-        "INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-        " printed = IIF(printed AND excluded.printed, MIN(printed, excluded.printed), printed + excluded.printed),"
-        " spoiled = IIF(spoiled AND excluded.spoiled, MIN(spoiled, excluded.spoiled), spoiled + excluded.spoiled)",
-        cards,
+        f"INSERT INTO spent VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET {_EARLIEST}", cards
     )
     return True
 
 
-def _spent_in(body: bytes, node: str, stamp: int) -> Iterator[tuple[object, ...]]:
+def _spent_in(body: bytes, node: str, when: _When) -> Iterator[tuple[object, ...]]:
     try:
         step = event_pb2.CardMoved.FromString(body)
         if not step.serial or step.product not in BLANK_PRODUCTS:
@@ -201,11 +218,12 @@ def _spent_in(body: bytes, node: str, stamp: int) -> Iterator[tuple[object, ...]
         return  # Parked, or no number of a blank.
     printed, spoiled = step.state in _PRINTED, step.state == event_pb2.CARD_STATE_SPOILED
     if printed or spoiled:
-        at = min(stamp, STAMP_MAX)
-        yield step.product, step.serial, node, step.attempt, at if printed else 0, at if spoiled else 0
+        at, never = (when.stamp, when.ms), (0, 0)
+        yield (step.product, step.serial, node, step.attempt, *(at if printed else never),
+               *(at if spoiled else never))  # fmt: skip
 
 
-def _moved_in(body: bytes, name: tuple[str, bytes, int], stamp: int) -> Iterator[tuple[object, ...]]:
+def _moved_in(body: bytes, name: tuple[str, bytes, int], when: _When) -> Iterator[tuple[object, ...]]:
     try:
         said = event_pb2.StockMoved.FromString(body)
         if said.movement not in _MOVES or said.product not in BLANK_PRODUCTS:
@@ -216,13 +234,13 @@ def _moved_in(body: bytes, name: tuple[str, bytes, int], stamp: int) -> Iterator
     except (DecodeError, InvalidInputError):
         return
     yield (
-        *name, min(stamp, STAMP_MAX), said.product, said.movement, said.first_serial, last, said.other_node,
+        *name, when.stamp, when.ms, said.product, said.movement, said.first_serial, last, said.other_node,
         said.count,
     )  # fmt: skip
 
 
-def _day(stamp: int, node: str) -> str:
-    ms = wall_ms_of(stamp) + _zone_of(node).utc_offset_hours * 3_600_000
+def _day(at_ms: int, node: str) -> str:
+    ms = at_ms + _zone_of(node).utc_offset_hours * 3_600_000
     return _date_text(ms // 86_400_000)
 
 

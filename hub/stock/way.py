@@ -6,7 +6,6 @@ from typing import Any
 
 from hub.read.person import at_ms
 from hub.stock.index import books
-from sepe.hlc import wall_ms_of
 from sepe.ids import HUB_NODE
 from sepe.serials import number_of, span_of
 from sepe.stock import Movement, StockBooks
@@ -21,21 +20,21 @@ def way(index: Connection, serial: str) -> list[dict[str, Any]]:
     """
     series, number = number_of(serial)
     reports: dict[str, list[tuple[int, dict[str, Any]]]] = {}
-    for node, stamp, product, movement, first, last, other in index.execute(
-        "SELECT node, stamp, product, movement, first, last, other_node FROM move WHERE movement <> ?",
+    for node, ms, product, movement, first, last, other in index.execute(
+        "SELECT node, at_ms, product, movement, first, last, other_node FROM move WHERE movement <> ?",
         (str(Movement.COUNTED),),
     ):
         its_series, start, end = span_of(first, last)
         if its_series == series and start <= number <= end:
-            said = {"at": at_ms(wall_ms_of(stamp)), "node": node, "what": movement, "other_node": other}
-            reports.setdefault(product, []).append((stamp, said))
+            said = {"at": at_ms(ms), "node": node, "what": movement, "other_node": other}
+            reports.setdefault(product, []).append((ms, said))
     for product, node, attempt, printed, spoiled in index.execute(
-        "SELECT product, node, attempt, printed, spoiled FROM spent WHERE serial = ?", (serial,)
+        "SELECT product, node, attempt, printed_ms, spoiled_ms FROM spent WHERE serial = ?", (serial,)
     ):
-        for stamp, what in ((printed, "printed"), (spoiled, "spoiled")):
-            if stamp:
-                said = {"at": at_ms(wall_ms_of(stamp)), "node": node, "what": what, "attempt": attempt}
-                reports.setdefault(product, []).append((stamp, said))
+        for ms, what in ((printed, "printed"), (spoiled, "spoiled")):
+            if ms:
+                said = {"at": at_ms(ms), "node": node, "what": what, "attempt": attempt}
+                reports.setdefault(product, []).append((ms, said))
     known = books(index)
     return [
         {

@@ -70,7 +70,7 @@ def hub(tmp_path: Path, office: NodeStore, other: NodeStore) -> Iterator[HubStor
         yield store
 
 
-def relay(hub: HubStore, *stores: NodeStore) -> StockBooks:
+def relay(hub: HubStore, *stores: NodeStore, received_ms: int = NOW_MS + 9 * DAY_MS) -> StockBooks:
     """Everything that these offices have to say, and the books after it."""
     for store in stores:
         page = store.page(0)
@@ -79,7 +79,7 @@ def relay(hub: HubStore, *stores: NodeStore) -> StockBooks:
             node=store.node, epoch=store.epoch, first_seq=1, chain_before=store.chain_at(0) or b"",
             columns=page.columns, signer=keys.load(store.folder / KEY_NAME),
         )  # fmt: skip
-        send(hub, [frame], received_ms=NOW_MS + 9 * DAY_MS)
+        send(hub, [frame], received_ms=received_ms)
     return stock_books(hub)
 
 
@@ -139,6 +139,20 @@ def test_a_week_of_stock_closes_at_the_office_and_at_the_hub_each_day(
     assert [len(one.held) for one in books.machines] == [3, 2]
     (hub.directory / INDEX).unlink()
     assert stock_books(hub) == books, "the index is made again from the log"
+
+
+def test_an_office_whose_clock_is_a_year_ahead_keeps_its_books_in_order(office: NodeStore, hub: HubStore) -> None:
+    stock = Stock(office)
+    stock.take_out(span("A000009", "A000010"), "moved_out", now_ms=NOW_MS + 1, story=Story(other_node=B))
+    stock.receive(span("A000010"), now_ms=NOW_MS + 2, story=Story(other_node=B))
+    record(office, line())
+    turn(office, ScriptedPrinter(), now_ms=NOW_MS + 3)
+    stock.count(KTP, SerialSet.of([*(f"A00000{n}" for n in range(2, 9)), "A000010"]), now_ms=NOW_MS + 4)
+    # Every stamp is capped to one instant, so only the machine's own stamps still tell what came first.
+    books = relay(hub, office, received_ms=NOW_MS - 365 * DAY_MS)
+    (at_a,) = books.machines
+    assert not books.faults() and len(at_a.held) == 8 and list(at_a.days) == ["2023-11-24"]
+    assert [str(one.serials) for one in books.transits] == ["A000009"]
 
 
 def test_a_serial_that_two_offices_report_is_a_case_at_the_hub(
