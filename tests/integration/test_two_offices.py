@@ -32,8 +32,9 @@ from node.sync import sync
 from sepe.nik import Nik
 from sepe_io import keys
 from sepe_io.sqlite import transaction
-from tests.support.live_hub import running_hub
+from tests.support.live_hub import running_hub, until
 from tests.support.office import HOME_NIK, PlainMaker, ScriptedPrinter, line, make_office, record
+from tests.support.processes import hub_run, node_run, running
 
 HOME, AWAY, THIRD = "537104-1", "537105-1", "537106-1"
 NOWHERE = "127.0.0.1:1"
@@ -266,3 +267,26 @@ async def test_a_conflict_holds_the_card_at_both_offices_until_the_decision_rele
     # Recording him again with the name that stays is not held; with the other one it is.
     assert record(away.store, line(HOME_NIK))[0].status == "queued"
     assert record(home.store, line(HOME_NIK, name="YULIANA LAY", reason="lost"))[0].status == "on_hold"
+
+
+async def test_running_offices_move_a_right_by_themselves_within_seconds(region: Region) -> None:
+    """``hub run`` and two ``node run`` as processes: nobody types anything after the recording."""
+    hub = await asyncio.to_thread(hub_run, region.folder)
+    with running(hub):
+        offices = await asyncio.gather(
+            *(
+                asyncio.to_thread(
+                    node_run, region[name].store.folder, "--hub", hub.ready["grpc"],
+                    "--printer", f"folder:{region.folder.parent / f'out-{name}'}",
+                )
+                for name in (HOME, AWAY)
+            )
+        )  # fmt: skip
+        try:
+            record(region[AWAY].store, line(HOME_NIK), now_ms=now_ms())
+            await until(lambda: region[AWAY].job().state is JobState.PRINTED, 40)
+        finally:
+            for office in offices:
+                office.kill()
+    assert region[AWAY].job().fence == 2
+    assert RightBook(region[HOME].store).fence(int(HOME_NIK), "ktp-el", 1) is None

@@ -118,7 +118,7 @@ histories = st.lists(st.tuples(st.sampled_from(ORDINARY), numbers), max_size=60)
 decided = st.lists(st.tuples(st.sampled_from((*ORDINARY, "decide")), numbers), max_size=60)
 
 
-@settings(max_examples=600)
+@settings(max_examples=400)
 @given(histories)
 def test_at_most_one_machine_may_print_and_at_most_one_card_is_made(history: list[tuple[str, int]]) -> None:
     world = World()
