@@ -7,7 +7,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,7 +42,13 @@ def world(
     full: Annotated[
         bool, typer.Option("--full", help="The product's own stores, desks and relays: slower, and closer.")
     ] = False,
+    print_day: Annotated[
+        bool, typer.Option("--print-day", help="Most visitors want a card, many far from home.")
+    ] = False,
     bug: Annotated[str | None, typer.Option(help="Plant a mistake, to see that the checkers find it.")] = None,
+    every_bug: Annotated[
+        bool, typer.Option("--every-bug", help="Each mistake in turn, and a table of how many seeds it turns red.")
+    ] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Tell the whole story of each seed.")] = False,
     script: Annotated[Path | None, typer.Option(help="Play a scenario script instead, and compare.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
@@ -55,8 +61,8 @@ def world(
     from surge.world.bugs import bug_named
     from surge.world.run import Plan
 
-    if full and (script or bug):
-        raise InvalidInputError("--script and --bug belong to the world without --full", field="--full")
+    if full and (script or bug or every_bug or print_day):
+        raise InvalidInputError("scripts, bugs and print days belong to the world without --full", field="--full")
     if script is not None:
         _play_script(script)
         return
@@ -64,9 +70,17 @@ def world(
         raise InvalidInputError("choose one of --fault, --all-faults and --calm")
     chosen = faults.ALL if all_faults else faults.CALM if calm else faults.STANDARD
     plan = Plan(
-        offices, days, recordings, faults.named(fault) if fault else chosen, bug_named(bug) if bug else None
+        offices,
+        days,
+        recordings,
+        faults.named(fault) if fault else chosen,
+        bug_named(bug) if bug else None,
+        print_day,
     )
     first = secrets.randbelow(SEED_BOUND) if seed is None else seed
+    if every_bug:
+        _play_bugs(range(first, first + seeds), plan, as_json=as_json)
+        return
     _play(range(first, first + seeds), plan, is_full=full, wants_story=trace, as_json=as_json)
 
 
@@ -133,6 +147,7 @@ def replay_line(seed: int, plan: Plan, *, is_full: bool) -> str:
     words += [f"--recordings {plan.recordings}"] if plan.recordings else []
     short = {faults.ALL: ["--all-faults"], faults.CALM: ["--calm"], faults.STANDARD: []}
     words += short.get(plan.faults, [f"--fault {name}" for name in plan.faults.named])
+    words += ["--print-day"] if plan.is_print_day else []
     words += [f"--bug {plan.bug.value}"] if plan.bug else []
     return " ".join([*words, "--trace"])
 
@@ -145,6 +160,37 @@ def _print(verdict: Verdict | FullVerdict, commit: str, *, wants_story: bool) ->
     for name, problems in verdict.problems.items():
         for problem in problems:
             typer.echo(f"  {name}: {problem}")
+
+
+def _play_bugs(seeds: range, plan: Plan, *, as_json: bool) -> None:
+    """Every planted mistake over these seeds: none may stay unseen."""
+    from surge.world import faults
+    from surge.world.bugs import TRAPS
+    from surge.world.run import play_many
+
+    rows, unseen = [], []
+    for bug, trap in TRAPS.items():
+        strength = faults.named([*plan.faults.named, *trap.needs])
+        red = [
+            verdict.seed
+            for verdict in play_many(seeds, replace(plan, bug=bug, faults=strength))
+            if trap.checker in verdict.red
+        ]
+        unseen += [] if red else [bug.value]
+        rows.append({
+            "bug": bug.value, "needs": trap.needs, "checker": trap.checker, "red": len(red), "seeds": len(seeds),
+            "first_red": red[0] if red else None,
+        })  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps({"commit": commit_of_checkout(), "first_seed": seeds.start, "bugs": rows}))
+    else:
+        typer.echo(f"seeds {seeds.start} to {seeds.stop - 1}, commit {commit_of_checkout()}")
+        for row in rows:
+            also = f" with {', '.join(row['needs'])}" if row["needs"] else ""  # type: ignore[arg-type]
+            first = f", first {row['first_red']}" if row["red"] else ""
+            typer.echo(f"  {row['bug']}{also}: red in {row['red']} of {row['seeds']} by {row['checker']}{first}")
+    if unseen:
+        raise typer.Exit(EXIT_RED)
 
 
 def _play_script(path: Path) -> None:

@@ -5,6 +5,7 @@ They live here and never in the product. A world that stays green with one of th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 
 from sepe.errors import InvalidInputError
@@ -21,8 +22,33 @@ class Bug(Enum):
     WALL_CLOCK = "wall_clock"
     EPOCH_KEPT_AFTER_RESTORE = "epoch_kept_after_restore"
     PRINT_BEFORE_RESERVE = "print_before_reserve"
+    RIGHT_WITHOUT_PROMISE = "right_without_promise"
 
 
+@dataclass(frozen=True, slots=True)
+class Trap:
+    """Where a mistake shows.
+
+    Attributes:
+        checker: which must find it.
+        needs: faults without which it would not matter, besides a bad line and failing power.
+    """
+
+    checker: str
+    needs: tuple[str, ...] = ()
+
+
+TRAPS = {
+    Bug.ACK_BEFORE_COMMIT: Trap("ack_means_committed"),
+    Bug.PRUNE_ON_BROKER_ACK: Trap("no_lost_event", ("broker_loses_acked",)),
+    Bug.DEDUPE_BY_WINDOW: Trap("exactly_once_in_log"),
+    Bug.NO_DEDUPE: Trap("exactly_once_in_log"),
+    Bug.NO_TIE_BREAK: Trap("convergence"),
+    Bug.WALL_CLOCK: Trap("later_edit_wins", ("clock_jump",)),
+    Bug.EPOCH_KEPT_AFTER_RESTORE: Trap("no_lost_event", ("restore_office",)),
+    Bug.PRINT_BEFORE_RESERVE: Trap("card_uniqueness"),
+    Bug.RIGHT_WITHOUT_PROMISE: Trap("card_uniqueness"),
+}
 # What JetStream's own window is by default.
 DEDUPE_WINDOW_MS = 120_000
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 # A kecamatan without an office in this world: its rights are the hub's to give.
 FAR_KECAMATAN = 537_199
 BORN_AND_SERIAL = 4_101_909_000  # A woman born on 1 January 1990; serials from 9000 belong to nobody.
-OWN_ROLL_SHARE = 0.75
 FAR_SHARE = 0.05
 GROUP_MAX = 8
 GIVEN_MAX = 20
@@ -50,9 +49,15 @@ class Habits:
     decision_share: float = 0.002
     other_name_share: float = 0.08
     echo_share: float = 0.05
+    own_roll_share: float = 0.75
 
 
 HABITS = Habits()
+# Everybody wants a card, wherever he happens to be: rights wander all day.
+PRINT_DAY = Habits(
+    correction_share=0.1, print_share=0.9, give_back_share=0.05, give_stock_share=0.04, decision_share=0.005,
+    own_roll_share=0.4,
+)  # fmt: skip
 
 
 def nik_of(kecamatan: int, person: int) -> int:
@@ -123,7 +128,9 @@ class Desk:
         if draw < FAR_SHARE:
             return nik_of(FAR_KECAMATAN, int(rng.random() * 3))
         codes = self._world.kecamatan_codes
-        code = int(office.node[:6]) if draw < OWN_ROLL_SHARE else codes[int(rng.random() * len(codes))]
+        code = (
+            int(office.node[:6]) if draw < self._habits.own_roll_share else codes[int(rng.random() * len(codes))]
+        )
         return nik_of(code, int(rng.random() * self._people))
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sepe import card, case
 from sepe.resident import Resident, fold
 from sepe.rights import HOME_FENCE, HOME_MACHINE, NO_FENCE, Entry, claimed, given_back, kecamatan_of, taken_away
+from surge.world.bugs import Bug
 
 if TYPE_CHECKING:
     from surge.world.centre import HubDisk
@@ -66,6 +67,8 @@ class Rights:
             return Answer(False, entry.fence, reason)
         used = max((step.fence for step in resident.steps if step.issue == key[1]), default=NO_FENCE)
         found = claimed(entry, node, above=above, used=used)
+        if found is None and self._world.bug is Bug.RIGHT_WITHOUT_PROMISE:
+            found = Entry(node, max(entry.fence, used) + 1)
         if found is None:
             self._disk.wishes.setdefault(key, set()).add(node)
             self._tell(entry.holder, Word(LET_GO, key, entry.fence))

@@ -38,6 +38,7 @@ class Plan:
 
     Attributes:
         recordings: visits to all desks together; 0 means 40 for each office.
+        is_print_day: most visitors want a card, and many at an office that is not their own.
     """
 
     offices: int = 5
@@ -45,6 +46,7 @@ class Plan:
     recordings: int = 0
     faults: Faults = STANDARD
     bug: Bug | None = None
+    is_print_day: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def make(seed: int, plan: Plan, *, wants_story: bool = False) -> World:
     world.let_loose(faults)
     recordings = recordings_of(plan)
     people = max(3, recordings // (4 * plan.offices))
-    work = desk.Desk(world, rng, people)
+    work = desk.Desk(world, rng, people, desk.PRINT_DAY if plan.is_print_day else desk.HABITS)
     work.schedule(recordings, plan.days * DAY_MS)
     disasters.schedule(world, plan.days)
     return world
@@ -158,6 +160,7 @@ def figures(world: World) -> dict[str, int]:
         "erased": len(oracle.erased - oracle.facts(world.hub.disk.bodies())),
         "parked": len(world.hub.disk.parked),
         "cards": sum(not one.ruined for one in oracle.cards),
+        "rights_moved": sum(max(entry.fence, 0) for entry in world.hub.disk.rights.values()),
         "visits_refused": oracle.refused_visits,
         "steps": world.loop.steps,
     }

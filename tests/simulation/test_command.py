@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from sepe.errors import InvalidInputError
 from surge.cli import app
+from surge.world.bugs import Bug
 
 SCENARIO = Path(__file__).parent / "scenarios" / "gap_and_rewind.scenario"
 
@@ -64,6 +65,15 @@ def test_the_full_world_is_played_by_the_same_words_and_refuses_those_that_are_n
     for other in (("--bug", "no_dedupe"), ("--script", str(SCENARIO)), ("--fault", "jam")):
         with pytest.raises(InvalidInputError, match="full"):
             run("--full", *other)
+
+
+def test_every_planted_bug_has_a_row_with_its_rate_and_an_unseen_one_ends_with_99() -> None:
+    code, said = run("--seed", "1", "--seeds", "2", "--recordings", "100", "--every-bug")
+    rows = said.splitlines()[1:]
+    assert [row.split()[0].rstrip(":") for row in rows] == [bug.value for bug in Bug]
+    assert code == (99 if any("red in 0 of 2" in row for row in rows) else 0)
+    _, said = run("--seed", "1", "--recordings", "60", "--every-bug", "--json")
+    assert [row["bug"] for row in json.loads(said)["bugs"]] == [bug.value for bug in Bug]
 
 
 def test_the_trace_tells_the_story() -> None:

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 import pytest
 
-from surge.world.bugs import Bug
+from surge.world.bugs import TRAPS, Bug
 from surge.world.faults import ALL, CALM, NAMES, STANDARD, Faults, named
-from surge.world.run import Plan, play
+from surge.world.run import Plan, play, play_many
 from tests.support.fresh_seeds import BATCHES, PARTS, assert_green, failure, fresh
 
 # Planted mistakes must be found within so many seeds; what is asked for is 200.
@@ -22,7 +22,15 @@ def test_the_first_seeds_lose_and_double_nothing() -> None:
 
 def test_no_fresh_seed_is_played_twice() -> None:
     seeds = [seed for part in range(PARTS) for batch in range(BATCHES) for seed in fresh(75, part, batch)]
-    assert len(set(seeds)) == len(seeds) == 1500
+    assert len(set(seeds)) == len(seeds) == 75 * PARTS * BATCHES
+
+
+def test_on_a_print_day_rights_wander_and_no_card_is_made_twice() -> None:
+    moved = 0
+    for verdict in play_many(range(8), Plan(is_print_day=True)):
+        assert verdict.is_green, failure(verdict)
+        moved += verdict.figures["rights_moved"]
+    assert moved > 8 * 20, "a day on which no right moved would prove nothing"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -77,32 +85,15 @@ def test_every_fault_really_happens() -> None:
         assert sign in told, sign
 
 
-# What a world needs besides a bad line and failing power for the mistake to matter.
-NEEDS = {
-    Bug.EPOCH_KEPT_AFTER_RESTORE: ["restore_office"],
-    Bug.PRUNE_ON_BROKER_ACK: ["broker_loses_acked"],
-    Bug.WALL_CLOCK: ["clock_jump"],
-}
-CAUGHT_BY = {
-    Bug.ACK_BEFORE_COMMIT: "ack_means_committed",
-    Bug.PRUNE_ON_BROKER_ACK: "no_lost_event",
-    Bug.DEDUPE_BY_WINDOW: "exactly_once_in_log",
-    Bug.NO_DEDUPE: "exactly_once_in_log",
-    Bug.NO_TIE_BREAK: "convergence",
-    Bug.WALL_CLOCK: "later_edit_wins",
-    Bug.EPOCH_KEPT_AFTER_RESTORE: "no_lost_event",
-    Bug.PRINT_BEFORE_RESERVE: "card_uniqueness",
-}
-
-
 @pytest.mark.parametrize("bug", Bug, ids=lambda bug: bug.value)
 def test_a_planted_bug_is_found(bug: Bug) -> None:
-    faults = named([*STANDARD.named, *NEEDS.get(bug, [])])
+    trap = TRAPS[bug]
+    faults = named([*STANDARD.named, *trap.needs])
     red = next(
         (
             verdict
             for seed in range(SEEDS_TO_FIND_A_BUG)
-            if CAUGHT_BY[bug] in (verdict := play(seed, Plan(faults=faults, bug=bug))).red
+            if trap.checker in (verdict := play(seed, Plan(faults=faults, bug=bug))).red
         ),
         None,
     )

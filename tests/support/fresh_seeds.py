@@ -12,9 +12,11 @@ ROOT = Path(__file__).resolve().parents[2]
 # Files that share the seeds of one speed, so that each worker of the test run gets some.
 PARTS = 4
 BATCHES = 5
-# 1,500 worlds of a bad line and failing power and 500 with every fault: about a hundred seconds of one core.
-STANDARD_SEEDS = 1500 // PARTS // BATCHES
-ALL_SEEDS = 500 // PARTS // BATCHES
+# 900 worlds of a bad line and failing power, 300 with every fault, 60 print days with every fault: what fits into about
+# a hundred seconds of one core. `sepe surge world --seeds N` is the long run.
+STANDARD_SEEDS = 900 // PARTS // BATCHES
+ALL_SEEDS = 300 // PARTS // BATCHES
+PRINT_DAY_SEEDS = 60 // PARTS // BATCHES
 FULL_SEEDS = 100 // PARTS // BATCHES
 
 
@@ -41,6 +43,7 @@ def assert_fresh_worlds_green(part: int, batch: int) -> None:
     """One batch of the I/O-free world."""
     assert_green(fresh(STANDARD_SEEDS, part, batch), Plan())
     assert_green(fresh(ALL_SEEDS, part, batch), Plan(faults=ALL))
+    assert_green(fresh(PRINT_DAY_SEEDS, part, batch), Plan(faults=ALL, is_print_day=True))
 
 
 def assert_fresh_full_worlds_green(part: int, batch: int) -> None:
