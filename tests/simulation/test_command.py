@@ -45,9 +45,11 @@ def test_a_red_seed_ends_with_99_and_says_which_checker_and_how_to_play_it_again
 
 
 def test_the_line_that_a_red_seed_prints_plays_it_again_identically() -> None:
-    _, said = run("--seed", "7", "--bug", "no_dedupe", "--fault", "duplicate", "--recordings", "90", "--days", "1")
+    _, said = run(
+        "--seed", "7", "--bug", "ack_before_commit", "--fault", "loss", "--recordings", "90", "--days", "1"
+    )
     line = said.splitlines()[-1].partition("sepe surge world ")[2]
-    assert line.endswith("--fault duplicate --bug no_dedupe --trace")
+    assert line.endswith("--fault loss --bug ack_before_commit --trace")
     told = [run(*line.split()) for _ in range(2)]
     assert told[0] == told[1]
     assert told[0][0] == 99
