@@ -12,6 +12,7 @@ from hub.cli.common import PARTLY, AsJson, Directory, emit, opened, say
 from hub.merge import audit
 from hub.merge import backup as backups
 from hub.merge.store import HubStore
+from hub.stock.index import stock_books
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
 
@@ -50,7 +51,7 @@ def doctor(
     """Is the data whole? Exit 1 when something needs a person."""
     with opened(directory, projected=True) as store:
         found = []
-        for one in audit.audit(store, deep=deep):
+        for one in (*audit.audit(store, deep=deep), _stock(store)):
             found.append(one)
             if not as_json:
                 print(f"{'ok  ' if one.is_well else 'LOOK'}  {one.check}: {one.detail}")
@@ -60,3 +61,17 @@ def doctor(
         emit([asdict(one) for one in found])
     if not all(one.is_well for one in found):
         raise typer.Exit(PARTLY)
+
+
+def _stock(store: HubStore) -> audit.Finding:
+    """Whether the books of card stock add up; here and not in the audit, which knows nothing of stock."""
+    books = stock_books(store)
+    faults = books.faults()
+    detail = (
+        faults[0]
+        if len(faults) == 1
+        else f"{len(faults)} faults"
+        if faults
+        else (f"{len(books.machines)} books add up")
+    )
+    return audit.Finding("stock", not faults, detail, "sepe hub blanks DIR")

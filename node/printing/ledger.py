@@ -25,6 +25,8 @@ from sepe.wire.v1 import event_pb2
 
 JOB_NAME_BYTES = 12
 PRINT_FAILURE = "print-failure"
+PROVEN = (JobState.PRINTED, JobState.HANDED_OVER)
+PRINTER_FACTS = frozenset({Fact.ACCEPTED, Fact.LOST, Fact.FORGOTTEN, Fact.CANCELED, Fact.ABORTED, Fact.PRINTED})
 _BLANK_STATE = {
     Blank.BACK: BlankState.AT_HAND, Blank.PRINTED: BlankState.PRINTED, Blank.SPOILED: BlankState.SPOILED,
 }  # fmt: skip
@@ -126,6 +128,8 @@ class Ledger:
     ) -> Job:  # fmt: skip
         """Apply one fact: state, blank and the centre's event in one transaction. Returns the job after it.
 
+        What a printer says of a card that is proven to be out changes nothing.
+
         Args:
             spoiled_by: a code of `sepe.stock.SPOIL_REASONS`, for a fact that spoils the blank.
 
@@ -134,6 +138,9 @@ class Ledger:
         """
         with self._store.transaction():
             job = self.job(job_id)
+            if job.state in PROVEN and fact in PRINTER_FACTS:
+                # A scan came first: what the printer says after it adds nothing, and takes nothing away.
+                return job
             step = spool.move(job.state, fact)
             if step.announce and not (step.announce == job.announced and step.state is JobState.RESERVED):
                 self._store.append([self._card_moved(job, step.announce, reason, operator)], now_ms)

@@ -143,7 +143,8 @@ class Stock:
                 for reason, serials in sorted(by_reason.items()):
                     steps += [(Movement.DESTROYED, run, reason) for run in _ranges(one, SerialSet.of(serials))]
             old_cards = OldCards(self._store)
-            if not steps and not old_cards.listing(only_waiting=True):
+            waiting = [one for one in old_cards.listing(only_waiting=True) if product in (None, one.product)]
+            if not steps and not waiting:
                 return None
             execute = self._store.connection.execute
             number = int(

@@ -170,6 +170,26 @@ async def test_a_job_called_cancelled_whose_card_comes_out_is_proven_by_its_scan
         here.sum()
 
 
+async def test_a_scan_before_the_printer_has_reported_stands_whatever_the_printer_says_later(
+    tmp_path: Path,
+) -> None:
+    async with VirtualPrinter(pace_s=0.3) as printer, office(tmp_path, printer, cards=2) as here:
+        stop = asyncio.Event()
+        running = asyncio.create_task(here.press.run(stop))
+        async with asyncio.timeout(10):
+            while here.states()[0] is not JobState.SUBMITTED:  # noqa: ASYNC110 - the database tells nobody
+                await asyncio.sleep(0.005)
+            confirm(here.store, here.jobs()[0].serial, operator="op-1", now_ms=NOW_MS)
+            started_s = asyncio.get_running_loop().time()
+            while here.states() != [JobState.PRINTED] * 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+        # A turn that fails is taken again after five seconds.
+        assert asyncio.get_running_loop().time() - started_s < 4
+        stop.set()
+        await running
+        here.sum()
+
+
 async def test_a_power_cut_in_the_batch_and_ids_from_one_again_mix_up_no_two_cards(tmp_path: Path) -> None:
     async with VirtualPrinter(pace_s=0.3, grip_fraction=0.0) as printer, office(tmp_path, printer, 3) as here:
         await here.until(JobState.PRINTED, JobState.SUBMITTED, JobState.QUEUED)
