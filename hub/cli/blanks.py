@@ -33,6 +33,7 @@ def show(
     directory: Directory,
     node: Annotated[str, typer.Option("--node", help="Only this one.")] = "",
     days: Annotated[bool, typer.Option("--days", help="The sum of each day, not of all.")] = False,
+    below: Annotated[int | None, typer.Option("--below", help="Only who holds fewer: who needs a refill.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """The sum of each node: received + moved in = printed + spoiled + moved out + lost + closing.
@@ -44,7 +45,9 @@ def show(
     with opened(directory) as store:
         books = stock_books(store)
     faults = books.faults()
-    machines = [one for one in books.machines if node in ("", one.node)]
+    machines = [
+        one for one in books.machines if node in ("", one.node) and (below is None or len(one.held) < below)
+    ]
     if as_json:
         emit({
             "nodes": [_machine_json(one) for one in machines],

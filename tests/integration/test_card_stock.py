@@ -327,5 +327,6 @@ def test_the_commands_take_the_directory_first_and_last(tmp_path: Path, hub: Hub
     assert code == 0 and [one["closing"] for one in json.loads(text) if one["product"] == KTP] == [10, 9]
     code, text = sepe("hub", "blanks", hub.directory, "--json")
     assert code == 0 and json.loads(text)["nodes"][0]["received"] == 10
+    assert json.loads(sepe("hub", "blanks", hub.directory, "--below", 10, "--json")[1])["nodes"] == []
     code, text = sepe("hub", "blanks", hub.directory, "where", "A000003", "--json")
     assert code == 0 and json.loads(text)[0]["now"] == [f"at hand at {A}"]
