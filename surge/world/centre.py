@@ -12,6 +12,7 @@ from sepe.events import Event, Kind, body_of
 from sepe.head import Head, Parked, add_frame, refs_of
 from sepe.hlc import effective_stamp
 from sepe.ids import HUB_NODE, EventId
+from sepe.resident import NOBODY, Resident, fold
 from sepe.rights import Entry
 from sepe.sync.centre import EpochState, advanced
 from sepe.wire.v1 import event_pb2
@@ -80,6 +81,7 @@ class HubDisk:
     feed: dict[str, dict[tuple[str, Right], tuple[int, Word]]] = field(default_factory=dict)
     feed_id: int = 0
     words_told: int = 0
+    _folded: dict[int, tuple[int, Resident]] = field(default_factory=dict)
 
     def state_of(self, key: Key) -> EpochState:
         """The watermark of an epoch, that of its start when nothing of it came yet."""
@@ -110,6 +112,17 @@ class HubDisk:
             if head is None
             else readable(self.log[number].event(index) for number, index in refs_of(bytes(head.refs)))
         )
+
+    def resident(self, nik: int) -> Resident:
+        """What the hub knows of one NIK; folded again when there is something new."""
+        head = self.heads.get(nik)
+        if head is None:
+            return NOBODY
+        events, record = self._folded.get(nik, (0, NOBODY))
+        if events != head.events:
+            record = fold(self.events_of(nik))
+            self._folded[nik] = head.events, record
+        return record
 
     def bodies(self) -> Iterator[bytes]:
         """Every event in the log, as often as it was counted."""

@@ -73,7 +73,7 @@ class Relay:
         self._prefers = "nats"
         self._tries = 0
         self._began_ms = 0
-        self._timer_ms = 0
+        self._rings_ms: set[int] = set()
         self._waits_for_pull = False
         self._will_look = False
         self._partings = 0
@@ -136,7 +136,8 @@ class Relay:
         self.kind = ""
         self.machines = {}
         self._waits_for_pull = False
-        self._timer_ms = self._partings = 0
+        self._rings_ms = set()
+        self._partings = 0
 
     def _retry(self) -> None:
         """Full jitter, capped."""
@@ -373,15 +374,17 @@ class Relay:
             due_ms = machine.next_timer_ms
             if due_ms is not None and (first is None or due_ms < first):
                 first = due_ms
-        loop = self.world.loop
-        if first is not None and not loop.now_ms < self._timer_ms <= first:
-            self._timer_ms = max(first, loop.now_ms + 1)
-            loop.after(self._timer_ms - loop.now_ms, self._ring, self.session, self._timer_ms)
+        now_ms = self.world.loop.now_ms
+        # A ring that is asked for already will look again.
+        if first is not None and not any(now_ms < at_ms <= first for at_ms in self._rings_ms):
+            at_ms = max(first, now_ms + 1)
+            self._rings_ms.add(at_ms)
+            self.world.loop.after(at_ms - now_ms, self._ring, self.session, at_ms)
 
     def _ring(self, session: int, at_ms: int) -> None:
-        if session != self.session or at_ms != self._timer_ms:
-            return  # Of an earlier connection, or a nearer time was set meanwhile.
-        self._timer_ms = 0
+        if session != self.session:
+            return  # Of an earlier connection.
+        self._rings_ms.discard(at_ms)
         now_ms = self.world.loop.now_ms
         for machine in list(self.machines.values()):
             due_ms = machine.next_timer_ms

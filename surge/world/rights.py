@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from sepe import card, case
-from sepe.resident import Resident, fold
+from sepe.resident import Resident
 from sepe.rights import HOME_FENCE, HOME_MACHINE, NO_FENCE, Entry, claimed, given_back, kecamatan_of, taken_away
 from surge.world.bugs import Bug
 
@@ -61,7 +61,7 @@ class Rights:
     def claim(self, key: Key, node: str, above: int) -> Answer:
         """The answer to a claim; as in `hub.dispatch.rights`, what stands against any card comes first."""
         entry = self.entry(key)
-        resident = fold(self._disk.events_of(key[0]))
+        resident = self._disk.resident(key[0])
         reason = obstacle(resident, key[1], node)
         if reason:
             return Answer(False, entry.fence, reason)
@@ -88,7 +88,7 @@ class Rights:
     def take_away(self, key: Key) -> None:
         """An officer decides that the holder is gone for good; in a world he is mistaken."""
         entry = self.entry(key)
-        used = max((step.fence for step in fold(self._disk.events_of(key[0])).steps), default=NO_FENCE)
+        used = max((step.fence for step in self._disk.resident(key[0]).steps), default=NO_FENCE)
         self._move(key, taken_away(entry, used=used), entry)
         self._world.oracle.taken_away.add(key)
 

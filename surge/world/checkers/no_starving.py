@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sepe import case
-from sepe.resident import fold
 from surge.world.ending import Ending
 
 if TYPE_CHECKING:
@@ -34,5 +33,5 @@ def starving(world: World) -> list[str]:
         if latest.get(wish.nik, 0) < wish.issue
         and wish.machine not in oracle.unruly
         and has_blanks[wish.machine]
-        and not case.is_on_hold(fold(world.hub.disk.events_of(wish.nik)))
+        and not case.is_on_hold(world.hub.disk.resident(wish.nik))
     ]
