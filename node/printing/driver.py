@@ -162,7 +162,7 @@ def check_job_name(job_name: str) -> None:
 
 
 def open_driver(url: str) -> PrintDriver:
-    """The driver for ``folder:PATH[?confirm=write|vendor]`` or ``ipp(s)://HOST[:PORT]/PATH``.
+    """The driver for ``folder:PATH[?confirm=write|vendor]``, ``ipp(s)://HOST[:PORT]/PATH`` or ``lp:QUEUE[@HOST]``.
 
     Nothing is contacted yet. ``ipps`` checks the printer's certificate against the system's roots;
     ``?fingerprint=SHA256`` pins a self-signed one instead.
@@ -175,8 +175,12 @@ def open_driver(url: str) -> PrintDriver:
         return _open_folder(rest, url)
     if scheme in ("ipp", "ipps"):
         return _open_ipp(url)
+    if scheme == "lp":
+        from node.printing.lp import open_lp
+
+        return open_lp(rest, url)
     raise InvalidInputError(
-        "a printer address begins with folder:, ipp:// or ipps://",
+        "a printer address begins with folder:, ipp://, ipps:// or lp:",
         field="printer",
         value=url,
         hint="For example folder:/srv/cards or ipp://192.168.1.9/ipp/print",

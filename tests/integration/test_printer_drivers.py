@@ -28,20 +28,35 @@ from node.printing.driver import (
 from node.printing.ipp.client import IppDriver, PrinterAddress
 from node.printing.ipp.codec import Group, Message, Tag, encode
 from node.printing.ipp.registry import Operation, Status
+from node.printing.lp import server_address
+from node.printing.render import render
 from sepe.errors import InvalidInputError
 from surge.printer import LineFault, VirtualPrinter
-from tests.support.printing import card_document
+from tests.support.cups import cups_queue, ippeveprinter
+from tests.support.printing import card_document, content
+
+
+@asynccontextmanager
+async def address_of(kind: str, folder: Path) -> AsyncIterator[str]:
+    """A printer of that kind: ours, CUPS' scheduler behind lp, CUPS' own printer program."""
+    match kind:
+        case "lp":
+            async with cups_queue() as server:
+                yield f"lp:kartu@{server}"
+        case "ippeveprinter":
+            async with ippeveprinter(is_card_printer=True) as (url, _):
+                yield url
+        case "ipp":
+            async with VirtualPrinter(jobs_max=8) as printer:
+                yield printer.url
+        case _:
+            yield f"folder:{folder}" + ("?confirm=vendor" if kind == "folder-vendor" else "")
 
 
 @asynccontextmanager
 async def driver_of(kind: str, folder: Path) -> AsyncIterator[PrintDriver]:
-    async with VirtualPrinter(jobs_max=8) as printer:
-        urls = {
-            "folder": f"folder:{folder}",
-            "folder-vendor": f"folder:{folder}?confirm=vendor",
-            "ipp": printer.url,
-        }
-        driver = open_driver(urls[kind])
+    async with address_of(kind, folder) as address:
+        driver = open_driver(address)
         try:
             yield driver
         finally:
@@ -49,7 +64,7 @@ async def driver_of(kind: str, folder: Path) -> AsyncIterator[PrintDriver]:
 
 
 async def settled(driver: PrintDriver, job_name: str, *, until: JobOutcome) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while True:
             if await driver.outcome(job_name) is until:
                 return
@@ -64,7 +79,7 @@ def addressed(printer: VirtualPrinter, **deadlines: float) -> IppDriver:
 # --- every driver ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["folder", "folder-vendor", "ipp"])
+@pytest.mark.parametrize("kind", ["folder", "folder-vendor", "ipp", "lp", "ippeveprinter"])
 class TestEveryDriver:
     async def test_a_printer_knows_nothing_of_a_job_it_never_had(self, kind: str, tmp_path: Path) -> None:
         async with driver_of(kind, tmp_path) as driver:
@@ -74,6 +89,8 @@ class TestEveryDriver:
     async def test_a_submitted_job_is_known_by_our_name(self, kind: str, tmp_path: Path) -> None:
         async with driver_of(kind, tmp_path) as driver:
             await driver.submit(card_document("job-1"))
+            if kind == "ippeveprinter":  # It takes one job at a time.
+                await settled(driver, "job-1", until=JobOutcome.PRINTED)
             await driver.submit(Document("job-2", Media.A4, b"%PDF-1.4 /Type /Page", copies=2))
             if kind == "folder-vendor":
                 for name in ("job-1", "job-2"):
@@ -84,10 +101,10 @@ class TestEveryDriver:
             assert await driver.outcome("job-3") is JobOutcome.UNKNOWN
 
     async def test_a_new_driver_for_the_same_printer_finds_the_job(self, kind: str, tmp_path: Path) -> None:
-        async with VirtualPrinter() as printer:
-            url = printer.url if kind == "ipp" else f"folder:{tmp_path}"
-            await open_driver(url).submit(card_document("job-1"))
-            await settled(open_driver(url), "job-1", until=JobOutcome.PRINTED)
+        async with address_of(kind, tmp_path) as address:
+            await open_driver(address).submit(card_document("job-1"))
+            until = JobOutcome.PENDING if kind == "folder-vendor" else JobOutcome.PRINTED
+            await settled(open_driver(address), "job-1", until=until)
 
     async def test_cancelling_an_unknown_or_finished_job_changes_nothing(self, kind: str, tmp_path: Path) -> None:
         async with driver_of(kind, tmp_path) as driver:
@@ -104,7 +121,70 @@ class TestEveryDriver:
         async with driver_of(kind, tmp_path) as driver:
             report = await driver.report()
         assert (report.state, report.reasons, report.queued, report.accepting) == (PrinterState.IDLE, (), 0, True)
-        assert report.up_time_s == (1 if kind == "ipp" else None)
+        assert (report.up_time_s is None) == kind.startswith("folder")
+
+
+# --- CUPS -------------------------------------------------------------------------------------------
+
+
+async def test_a_card_goes_through_a_cups_queue_to_the_printer_behind_it() -> None:
+    async with VirtualPrinter() as printer, cups_queue(printer.url) as server:
+        driver = open_driver(f"lp:kartu@{server}")
+        await driver.submit(Document("card-1", Media.CARD, render(content())))
+        await settled(driver, "card-1", until=JobOutcome.PRINTED)
+        # This queue has no filters ("raw"), so CUPS does not pass on that two pages are two sides of one card.
+        assert {(sheet.job_name, sheet.media) for sheet in printer.tray} == {("card-1", Media.CARD.value)}
+
+
+async def test_a_cups_server_that_is_down_or_lacks_the_queue_makes_no_job_fail_for_good() -> None:
+    async with cups_queue() as server:
+        with pytest.raises(PrinterUnreachableError) as caught:
+            await open_driver(f"lp:other@{server}").submit(card_document("job-1"))
+        assert not caught.value.maybe_accepted
+    with pytest.raises(PrinterUnreachableError) as caught:
+        await open_driver(f"lp:kartu@{server}").submit(card_document("job-1"))
+    assert not caught.value.maybe_accepted
+
+
+def kept(spool: Path, job_name: str) -> list[bytes]:
+    """The documents of a job that the printer kept; beside each lies what its print command said."""
+    return [data for one in spool.glob(f"*{job_name}*") if (data := one.read_bytes())]
+
+
+async def test_the_driver_prints_real_documents_to_cups_own_printer() -> None:
+    card, paper = render(content()), render(content("akta-kelahiran"))
+    async with ippeveprinter(is_card_printer=True) as (url, spool):
+        driver = open_driver(url)
+        await driver.submit(Document("card-1", Media.CARD, card))
+        await settled(driver, "card-1", until=JobOutcome.PRINTED)
+        assert kept(spool, "card-1") == [card]
+    # A printer for paper that prints one side only and refuses what it does not offer.
+    async with ippeveprinter(is_card_printer=False) as (url, spool):
+        driver = open_driver(url)
+        await driver.submit(Document("paper-1", Media.A4, paper))
+        await settled(driver, "paper-1", until=JobOutcome.PRINTED)
+        assert kept(spool, "paper-1") == [paper]
+        with pytest.raises(PrinterRefusedError):
+            await driver.submit(Document("card-2", Media.CARD, card))
+
+
+@pytest.mark.parametrize(
+    "server", ["/run/cups/cups.sock", "localhost", "10.0.0.5:6310", "[::1]:631", "cups.kupang.go.id"]
+)
+def test_the_server_is_found_as_lpstat_names_it(server: str) -> None:
+    found = server_address(server, "kartu")
+    assert found.path == "/printers/kartu" and (found.socket == server) == server.startswith("/")
+    assert found.port == (6310 if "6310" in server else 631) and "]" not in found.host
+
+
+def test_lp_is_refused_clearly_where_there_is_no_lp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.name", "nt")
+    with pytest.raises(InvalidInputError, match="not for Windows"):
+        open_driver("lp:kartu")
+    monkeypatch.undo()
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InvalidInputError, match="cups-client"):
+        open_driver("lp:kartu")
 
 
 # --- addresses --------------------------------------------------------------------------------------
@@ -115,7 +195,7 @@ class TestEveryDriver:
     [
         "", "lpr://host/queue", "folder:", "folder:x?confirm=perhaps", "folder:x?colour=red", "ipp://", "ipp:///path",
         "ipp://host:99999/p", "ipp://user:secret@host/p", "ipp://host/p?fingerprint=00", "ipp://host/a\r\nX: y",
-        "http://host:631/",
+        "http://host:631/", "lp:", "lp:a b", "lp:-d", "lp:a/b", "lp:kartu@ho st",
     ],
 )  # fmt: skip
 def test_a_wrong_address_is_refused_before_anything_is_contacted(url: str) -> None:

@@ -8,14 +8,14 @@ from itertools import count
 from node.printing.driver import (
     Document,
     JobOutcome,
-    Media,
     PrinterBusyError,
     PrinterRefusedError,
     PrinterReport,
     PrinterState,
     PrinterUnreachableError,
 )
-from node.printing.ipp.codec import Attribute, Group, Message, Tag, attribute, collection, decode, encode
+from node.printing.ipp.abilities import WANTED, Abilities
+from node.printing.ipp.codec import Attribute, Group, Message, Tag, attribute, decode, encode
 from node.printing.ipp.http import ExchangeError, PrinterAddress, post
 from node.printing.ipp.registry import STATUS_OK_LAST, JobState, Operation, Status
 from sepe.errors import PeerProtocolError
@@ -28,8 +28,6 @@ QUERY_S_MAX = 10.0
 REMEMBERED_IDS_MAX = 512
 REQUEST_ID_MAX = 2**31 - 1
 JOB_ATTRIBUTES = ("job-id", "job-name", "job-state")
-# Hundredths of a millimetre, short edge first, as ``media-size`` wants it.
-CARD_SIZE = (5398, 8560)
 
 OUTCOMES = {
     JobState.PENDING: JobOutcome.PENDING,
@@ -85,22 +83,30 @@ class IppDriver:
         self._query_s_max = query_s_max
         self._request_ids = count(1)
         self._ids: OrderedDict[str, int] = OrderedDict()
+        self._abilities = Abilities()
 
     async def submit(self, document: Document) -> None:
-        request = self._request(
-            Operation.PRINT_JOB,
-            attribute(Tag.NAME, "job-name", document.job_name),
-            attribute(Tag.BOOLEAN, "ipp-attribute-fidelity", False),
-            attribute(Tag.MIME, "document-format", "application/pdf"),
-            job=_job_template(document),
-            document=document.data,
-        )
-        answer = await self._ask(request, self._submit_s_max, is_submit=True)
+        answer = await self._print_job(document)
+        if answer.code == Status.ATTRIBUTES_NOT_SUPPORTED:
+            # It made no job of it. Some refuse what they do not offer instead of doing without.
+            self._abilities = await self._ask_abilities()
+            answer = await self._print_job(document)
         if answer.code > STATUS_OK_LAST:
             raise _submit_error(answer)
         job_id = answer.group(Tag.JOB).integer("job-id")
         if job_id is not None:
             self._remember(document.job_name, job_id)
+
+    async def _print_job(self, document: Document) -> Message:
+        request = self._request(
+            Operation.PRINT_JOB,
+            attribute(Tag.NAME, "job-name", document.job_name),
+            attribute(Tag.BOOLEAN, "ipp-attribute-fidelity", False),
+            attribute(Tag.MIME, "document-format", "application/pdf"),
+            job=self._abilities.template(document),
+            document=document.data,
+        )
+        return await self._ask(request, self._submit_s_max, is_submit=True)
 
     async def outcome(self, job_name: str) -> JobOutcome:
         job = await self._job_by_id(job_name)
@@ -144,6 +150,13 @@ class IppDriver:
 
     async def close(self) -> None:
         self._ids.clear()
+
+    async def _ask_abilities(self) -> Abilities:
+        request = self._request(
+            Operation.GET_PRINTER_ATTRIBUTES, attribute(Tag.KEYWORD, "requested-attributes", *WANTED)
+        )
+        answer = await self._ask(request, self._query_s_max)
+        return Abilities.of(answer.group(Tag.PRINTER))
 
     async def _job_by_id(self, job_name: str) -> Group | None:
         """The job behind the id that the printer gave us, unless that id now means another job."""
@@ -243,27 +256,6 @@ class IppDriver:
                 hint="Check host, port, path and whether it wants ipps://",
             )
         return PrinterUnreachableError(what, maybe_accepted=is_submit)
-
-
-def _job_template(document: Document) -> tuple[Attribute, ...]:
-    if document.media is Media.CARD:
-        across, along = CARD_SIZE
-        size = collection(
-            "media-size",
-            (attribute(Tag.INTEGER, "x-dimension", across), attribute(Tag.INTEGER, "y-dimension", along)),
-        )
-        # Two pages are one card's two sides, turned as a hand turns it: about the short edge.
-        media = collection("media-col", (size,))
-        sides = "two-sided-short-edge"
-    else:
-        media = attribute(Tag.KEYWORD, "media", document.media.value)
-        sides = "one-sided"
-    return (
-        attribute(Tag.INTEGER, "copies", document.copies),
-        media,
-        attribute(Tag.KEYWORD, "sides", sides),
-        attribute(Tag.KEYWORD, "print-scaling", "none"),
-    )
 
 
 def _outcome(job: Group) -> JobOutcome:

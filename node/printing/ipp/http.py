@@ -23,13 +23,19 @@ CONNECT_S_MAX = 5.0
 
 @dataclass(frozen=True, slots=True)
 class PrinterAddress:
-    """Where a printer listens. ``fingerprint``: SHA-256 of its certificate in hex, or None."""
+    """Where a printer listens.
+
+    Attributes:
+        fingerprint: SHA-256 of its certificate in hex, or None.
+        socket: the path of a local server's socket, as CUPS has one; host and port then are only its name.
+    """
 
     host: str
     port: int
     path: str
     is_tls: bool = False
     fingerprint: str | None = None
+    socket: str = ""
 
     @property
     def uri(self) -> str:
@@ -81,6 +87,8 @@ async def post(address: PrinterAddress, body: bytes, *, deadline_s: float) -> tu
 async def _connect(address: PrinterAddress) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     tls = _tls(address) if address.is_tls else None
     async with asyncio.timeout(CONNECT_S_MAX):
+        if address.socket:
+            return await asyncio.open_unix_connection(address.socket, limit=HEAD_BYTES_MAX)
         reader, writer = await asyncio.open_connection(address.host, address.port, ssl=tls, limit=HEAD_BYTES_MAX)
     if address.fingerprint is not None:
         certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
