@@ -11,10 +11,12 @@ from node.attach.shelf import REFUSED, Shelf
 from node.desk.photos import photo_path
 from node.desk.residents import altered_residents
 from node.settings import KEY_NAME
+from node.stock.shelf import Shelf as BlankShelf
 from node.storage import damage
 from node.storage.store import NodeStore
 from sepe.errors import SepeError
 from sepe.events import Kind, body_of
+from sepe.stock import BLANK_PRODUCTS
 from sepe.wire.v1 import event_pb2
 from sepe_io.sqlite import StorageDamagedError, translated, wal_is_safe
 
@@ -162,7 +164,7 @@ def _prints(store: NodeStore) -> str:
 
 
 def _blanks(store: NodeStore) -> str:
-    """Every blank that a job holds is that job's, and the other way round."""
+    """Every blank that a job holds is that job's, and the other way round; rows and books add up alike."""
     strays = store.connection.execute(
         "SELECT count(*) FROM blank LEFT JOIN job ON job.id = blank.job "
         "WHERE blank.state IN ('reserved', 'printed') "
@@ -170,4 +172,8 @@ def _blanks(store: NodeStore) -> str:
     ).fetchone()[0]
     if strays:
         raise StorageDamagedError(f"{strays} blanks are booked to a job that does not have them")
+    shelf = BlankShelf(store)
+    if gaps := {product: one.gap for product in BLANK_PRODUCTS for one in shelf.sums(product).values() if one.gap}:
+        shown = ", ".join(f"{product} {-gap:+d}" for product, gap in gaps.items())
+        raise StorageDamagedError(f"rows and books of the blanks differ ({shown}); count them by hand")
     return f"{store.connection.execute('SELECT count(*) FROM blank').fetchone()[0]} blanks"

@@ -246,6 +246,13 @@ def test_a_scan_is_proof_whatever_the_printer_says_and_whichever_blank_the_feede
     sums_close(office)
 
 
+def test_a_row_that_was_altered_no_longer_fits_the_books(office: NodeStore) -> None:
+    office.connection.execute("UPDATE blank SET state = 'lost' WHERE serial = 'A000003'")
+    (found,) = Stock(office).sums(KTP).values()
+    assert (found.gap, found.closes) == (1, False)
+    assert ["differ (ktp-el -1)" in one.detail for one in examine(office) if not one.is_ok] == [True]
+
+
 def test_ribbon_and_heat_are_counted_per_card_and_told_before_they_stop_the_queue(office: NodeStore) -> None:
     conditions = Conditions(office)
     conditions.change_ribbon(PRINTER, NOW_MS, cards=2)
