@@ -21,7 +21,6 @@ from node.desk.proof import last_proof
 from node.http import Condition, application
 from node.link.rights import GrpcRights
 from node.outbox.office import open_office
-from node.outbox.view import RelayView
 from node.printing.keeper import keep_rights
 from node.printing.ledger import Ledger
 from node.printing.press import keep_pressing
@@ -109,7 +108,7 @@ async def run_node(options: RunOptions, on_ready: OnReady) -> None:
         )
         stack.push_async_callback(rights.close)
         press = partial(keep_pressing, options.folder, rights=rights, stop=stop, now_ms=now_ms)
-        await_word = partial(_hear_first, office.relay.view, options.hear_s, press)
+        await_word = partial(_hear_first, lambda: office.is_informed, options.hear_s, press)
         tasks.append(asyncio.create_task(_keep(await_word, "press")))
         keeper = partial(keep_rights, options.folder, rights, now_ms)
         tasks.append(asyncio.create_task(_keep(keeper, "rights")))
@@ -204,11 +203,14 @@ async def _keep(run: Callable[[], Awaitable[None]], name: str) -> None:
         await asyncio.sleep(RESTART_S)
 
 
-async def _hear_first(view: RelayView, seconds: float, press: Callable[[], Awaitable[None]]) -> None:
-    """Print once the hub was heard: a machine put back from a backup learns from it what it had printed."""
+async def _hear_first(
+    is_informed: Callable[[], bool], seconds: float, press: Callable[[], Awaitable[None]]
+) -> None:
+    """Print once the hub was heard: a machine put back from a backup, or one that replaces another, learns from it
+    what was printed."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            while not view.has_word:  # noqa: ASYNC110 - the view is plain data
+            while not is_informed():  # noqa: ASYNC110 - it looks at plain data
                 await asyncio.sleep(HEAR_POLL_S)
     await press()
 

@@ -51,6 +51,13 @@ class Office:
     store: NodeStore
     worker: OutboxWorker
     relay: Relay
+    predecessor: Predecessor
+
+    @property
+    def is_informed(self) -> bool:
+        """Whether we know what the hub knows of our past, or why the hub cannot be heard."""
+        view = self.relay.view
+        return self.predecessor.is_taken_up if view.link != "offline" else view.has_word
 
     @property
     def signer(self) -> Signer:
@@ -135,7 +142,7 @@ async def open_office(
             )
             tending = asyncio.create_task(upkeep.run())
             try:
-                yield Office(settings, key, trust, store, worker, relay)
+                yield Office(settings, key, trust, store, worker, relay, predecessor)
             finally:
                 await end_tasks([tending])
         finally:

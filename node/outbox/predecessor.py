@@ -35,6 +35,9 @@ class Predecessor:
     Args:
         absorbed: how far each foreign epoch was learnt, by epoch.
         done: called in the worker thread once everything was learnt.
+
+    Attributes:
+        is_taken_up: nothing of an earlier machine is left to learn.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Predecessor:
     ) -> None:
         self._worker, self._store, self._pull = worker, store, pull
         self._learn, self._absorbed, self._done = learn, absorbed, done
+        self.is_taken_up = False
 
     async def take_up(self) -> None:
         """Fetch and learn it, unless that is done.
@@ -58,12 +62,14 @@ class Predecessor:
             PeerProtocolError: what the hub sent is not the history of this machine's name.
         """
         if await self._worker.run(self._store.get, PREDECESSOR_KEY) is None:
+            self.is_taken_up = True
             return
         held = await self._worker.run(self._absorbed) | await self._worker.run(self._ours)
         events = 0
         async for frame in self._frames(held):
             events += await self._worker.run(self._teach, frame)
         await self._worker.run(self._end)
+        self.is_taken_up = True
         if events:
             _log.warning("predecessor.taken_up", events=events)
 
