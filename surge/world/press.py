@@ -185,6 +185,8 @@ class Press:
     def look_after_start(self) -> None:
         """After a restart: what was sent and not confirmed is in doubt, and somebody looks into the tray."""
         office = self._office
+        # The commit that the power cut may have taken, and with it a right.
+        self._is_idle = False
         for job in list(office.disk.jobs.values()):
             if job.machine != office.name or job.state not in (card.SENT, card.IN_DOUBT):
                 continue
