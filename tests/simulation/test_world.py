@@ -18,6 +18,8 @@ SEEDS_TO_FIND_A_BUG = 200
 def test_the_first_seeds_lose_and_double_nothing() -> None:
     assert_green(range(20), Plan())
     assert_green(range(20), Plan(faults=ALL))
+    # A right came with the commit that a power cut interrupted, and the press slept on.
+    assert_green(range(201460, 201461), Plan(faults=ALL))
 
 
 def test_no_fresh_seed_is_played_twice() -> None:
