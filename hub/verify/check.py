@@ -265,6 +265,7 @@ class Check:
             is_whole = not unreadable and not lacks_rows
             parked = [key for key in shadow.altered_parked() if is_whole or key[0] not in unreadable]
             moved = shadow.altered_rights() if is_whole else []
+            rolls = shadow.altered_rolls() if is_whole else []
         finally:
             connection.execute("COMMIT")
         lowered = [one for one in found if one.ends_early and not one.torn]
@@ -275,7 +276,10 @@ class Check:
         for nik, product, issue in moved:
             where = f"{_masked(nik)} {product}/{issue}"
             self._note(Finding(What.right, where, self._fate(Fate.mended), kecamatan=_kecamatan(nik)))
-        if not self._repairs or not (heads or parked or moved or lowered):
+        for code in rolls:
+            where = f"the roll of {code:06}"
+            self._note(Finding(What.right, where, self._fate(Fate.mended), kecamatan=f"{code:06}"))
+        if not self._repairs or not (heads or parked or moved or rolls or lowered):
             return
         with transaction(connection):
             self._catch_up()
@@ -287,6 +291,8 @@ class Check:
                 shadow.restore_parked(number, place)
             for nik, product, issue in moved:
                 shadow.restore_right(nik, product, issue)
+            for code in rolls:
+                shadow.restore_roll(code)
         project.project(connection)
 
     def _catch_up(self) -> None:

@@ -26,6 +26,7 @@ from sepe_io.sqlite import Connection
 FILE = "verify.db"
 _HEAD = f"({HEAD_COLUMNS})"
 _RIGHT = "nik, product, issue, holder, fence, stamp, reason"
+_ROLL = "kecamatan, holder, fence, stamp, reason"
 _VALUE_DIFFERS = " OR ".join(f"m.{name} IS DISTINCT FROM s.{name}" for name in HEAD_COLUMNS.split(", "))
 # SQLite takes any type in any column, and 5 and 5.0 or x'41' and 'A' are not the same.
 _TYPE_DIFFERS = " OR ".join(f"typeof(m.{name}) <> typeof(s.{name})" for name in HEAD_COLUMNS.split(", "))
@@ -138,6 +139,14 @@ class Shadow:
     def restore_right(self, nik: int, product: str, issue: int) -> None:
         """Put one right right, in the caller's transaction."""
         self._restore("print_right", "nik = ? AND product = ? AND issue = ?", _RIGHT, (nik, product, issue))
+
+    def altered_rolls(self) -> list[int]:
+        """Kecamatan whose roll is not with whom the hub's own events say."""
+        return [code for (code,) in self._altered("roll_right", _ROLL, 1)]
+
+    def restore_roll(self, kecamatan: int) -> None:
+        """Put one roll right, in the caller's transaction."""
+        self._restore("roll_right", "kecamatan = ?", _ROLL, (kecamatan,))
 
     def _altered(self, table: str, columns: str, key_columns: int) -> list[tuple[Any, ...]]:
         rows = self._connection.execute(

@@ -76,6 +76,7 @@ def all_of(store: HubStore) -> tuple[object, ...]:
         digest(store.connection), deep_digest(store.connection), heads, rows,
         cases.cases(store.connection, include_decided=True),
         store.connection.execute("SELECT * FROM print_right ORDER BY nik").fetchall(),
+        store.connection.execute("SELECT * FROM roll_right ORDER BY kecamatan").fetchall(),
         store.connection.execute("SELECT * FROM epoch ORDER BY node").fetchall(),
     )  # fmt: skip
 
@@ -352,8 +353,9 @@ def test_altered_rights_and_parked_events_are_put_right(store: HubStore) -> None
     before = all_of(store)
     store.connection.execute("UPDATE print_right SET fence = 900")
     store.connection.execute("INSERT INTO print_right VALUES (5371049999, 'kia', 1, 'x', 1, 1, '')")
+    store.connection.execute("INSERT INTO roll_right VALUES (537104, '537104-7', 9, 1, '')")
     store.connection.execute("INSERT INTO parked VALUES (2, 1, 'unknown_kind')")
-    assert sorted(one.what for one in check(store).findings) == [What.parked, What.right, What.right]
+    assert sorted(one.what for one in check(store).findings) == [What.parked, *[What.right] * 3]
     assert all_of(store) == before
     assert count(store, "SELECT COUNT(*) FROM parked") == 0 and check(store).findings == ()
 
