@@ -63,8 +63,17 @@ def show_status(folder: Dir, as_json: AsJson = False) -> None:
         counts = document[key]
         assert isinstance(counts, dict)
         write_line(f"{title}: " + (", ".join(f"{name} {count}" for name, count in counts.items()) or "-"))
-    for one in found:
-        write_line("! " + say(one.indonesian, one.english))
+    supplies = document["supplies"]
+    assert isinstance(supplies, list)
+    for one in supplies:
+        ribbon = "-" if one["ribbon_left"] is None else one["ribbon_left"]
+        limit = f" / {one['day_cards']}" if one["day_cards"] else ""
+        write_line(
+            say(f"Pencetak {one['printer']}: pita {ribbon} kartu, hari ini {one['cards_today']}{limit}",
+                f"Printer {one['printer']}: ribbon {ribbon} cards, today {one['cards_today']}{limit}")
+        )  # fmt: skip
+    for caution in found:
+        write_line("! " + say(caution.indonesian, caution.english))
 
 
 def show_outbox(

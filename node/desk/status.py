@@ -112,6 +112,12 @@ def warnings(store: NodeStore, now_ms: int) -> Iterable[Caution]:
             f"{count} kartu menunggu blangko: sepe node blanks receive DIR --product … --first … --last …",
             f"{count} cards wait for blanks: sepe node blanks receive DIR --product … --first … --last …",
         )
+    if count := Ledger(store).spoiled_count():
+        yield Caution(
+            "to_make_again",
+            f"{count} kartu rusak belum dibuat lagi (sepe node prints DIR --state spoiled): sepe node print DIR NIK",
+            f"{count} spoiled cards are not made again (sepe node prints DIR --state spoiled): sepe node print …",
+        )
     yield from _of_the_supplies(store, now_ms)
     if count := prints.get("waiting_right"):
         yield Caution(

@@ -326,6 +326,15 @@ class Ledger:
         rows = self._store.connection.execute("SELECT state, count(*) FROM job GROUP BY state ORDER BY state")
         return {str(state): int(count) for state, count in rows}
 
+    def spoiled_count(self) -> int:
+        """How many issues ended with a spoiled card, and nobody has asked for another."""
+        row = self._store.connection.execute(
+            "SELECT count(*) FROM job WHERE state = 'spoiled' AND NOT EXISTS (SELECT 1 FROM job later "
+            "WHERE (later.nik, later.product, later.issue) = (job.nik, job.product, job.issue) "
+            "AND later.id > job.id)"
+        ).fetchone()
+        return int(row[0])
+
     def recording_of(self, job: Job) -> bytes:
         """The body of the recording that asked for the job: a serialised ``Recorded``; ``b""`` if it is lost."""
         row = self._store.connection.execute(

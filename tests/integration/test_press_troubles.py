@@ -12,6 +12,7 @@ import pytest
 
 from node.desk.confirm import confirm, resolve
 from node.desk.doctor import examine
+from node.desk.status import warnings
 from node.printing.driver import Document, open_driver
 from node.printing.job import Job
 from node.printing.ledger import Ledger
@@ -149,7 +150,9 @@ async def test_a_job_given_up_over_a_jam_is_made_again_on_a_new_blank_with_its_r
         (job,) = here.jobs()
         reason = here.store.connection.execute("SELECT reason FROM blank WHERE serial = ?", (job.serial,))
         assert (job.serial, reason.fetchone()[0]) == ("A000001", "print-failure")
+        assert "to_make_again" in {one.code for one in warnings(here.store, NOW_MS)}
         again = here.ledger.retry(job.id, NOW_MS)
+        assert "to_make_again" not in {one.code for one in warnings(here.store, NOW_MS)}
         printer.clear_jam()
         await here.until(JobState.SPOILED, JobState.SUBMITTED)
         assert here.ledger.job(again.id).serial == "A000002" and here.ledger.job(again.id).name != job.name
