@@ -115,7 +115,7 @@ def warnings(store: NodeStore, now_ms: int) -> Iterable[Caution]:
     if count := Ledger(store).spoiled_count():
         yield Caution(
             "to_make_again",
-            f"{count} kartu rusak belum dibuat lagi (sepe node prints DIR --state spoiled): sepe node print DIR NIK",
+            f"{count} kartu rusak belum dibuat lagi (sepe node prints DIR --state spoiled): sepe node print …",
             f"{count} spoiled cards are not made again (sepe node prints DIR --state spoiled): sepe node print …",
         )
     yield from _of_the_supplies(store, now_ms)
