@@ -29,11 +29,13 @@ PROBLEMS_MAX = 10
 
 def no_lost_event(world: FullWorld) -> list[str]:
     """Every fact that an office committed is in the hub's log, but for those whose last copy a disaster destroyed,
-    and those that an office forgot in a disaster while their frame waits in quarantine for a person."""
+    those that an office forgot in a disaster while their frame waits in quarantine for a person, and those that it
+    pruned too early, because its own clock and the hub's both showed another year, before a hub was restored."""
     oracle = world.oracle
     missing = oracle.committed.keys() - oracle.facts(world.hub.bodies()) - oracle.erased
     if missing:
         missing -= _in_review(world) & oracle.at_risk
+        missing -= pruned_by_two_wrong_clocks(world)
     return [f"fact {fact} of {oracle.committed[fact]} is not in the hub's log" for fact in sorted(missing)]
 
 
@@ -94,6 +96,21 @@ CHECKERS: dict[str, Check] = {
     "convergence": convergence,
     "files_are_whole": files_are_whole,
 }
+
+
+def pruned_by_two_wrong_clocks(world: FullWorld) -> set[int]:
+    """The facts that an office pruned before their time and a restored hub lost.
+
+    The margin counts by the earlier of two clocks, so one wrong clock shortens nothing; two do.
+    """
+    if not world.hub_restores or world.hub.name not in world.far_ahead:
+        return set()
+    left = world.facts_on_offices()
+    return {
+        fact
+        for fact, name in world.oracle.committed.items()
+        if name in world.far_ahead and fact not in left
+    }  # fmt: skip
 
 
 def _in_review(world: FullWorld) -> set[int]:

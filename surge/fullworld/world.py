@@ -10,6 +10,7 @@ from random import Random
 from typing import Any, Protocol
 
 from hub.merge.store import HubStore
+from node.storage.prune import KEEP_MS
 from surge.fullworld import disk
 from surge.fullworld.hub import HubMachine
 from surge.fullworld.loop import VirtualLoop
@@ -33,6 +34,7 @@ class FullWorld:
     Attributes:
         story: what happened, line by line, with the time.
         problems: per checker, what was found.
+        far_ahead: machines whose clock was ever ahead by more than the retention margin.
         sent: frames that reached the broker, to be delivered once more at the end.
     """
 
@@ -52,6 +54,8 @@ class FullWorld:
         self.hub = HubMachine(self, path)
         self.broker.wake = self.hub.pump
         self.offices: list[OfficeMachine] = []
+        self.far_ahead: set[str] = set()
+        self.hub_restores = 0
 
     @property
     def now_s(self) -> float:
@@ -131,6 +135,8 @@ class FullWorld:
     def jump_clock(self, machine: OfficeMachine | HubMachine, offset_ms: int, lasts_s: float) -> None:
         self.tell(f"{machine.name}: clock off by {offset_ms} ms")
         machine.clock_offset_ms = offset_ms
+        if offset_ms > KEEP_MS:
+            self.far_ahead.add(machine.name)
         self.after(lasts_s, self._set_clock, machine)
 
     def stop_broker(self, lasts_s: float) -> None:
@@ -219,6 +225,7 @@ class FullWorld:
 
     def _restore_hub(self, backup: Path) -> None:
         self.hub.die()
+        self.hub_restores += 1
         facts = self.oracle.facts
         before = facts(self.hub.bodies())
         self.hub.restore(backup)
