@@ -25,6 +25,7 @@ from hub.attach.service import AttachmentsService
 from hub.attach.store import AttachmentStore
 from hub.broker import Broker
 from hub.endpoints import Endpoints
+from hub.engine import place
 from hub.gate import Gate
 from hub.http import Condition, Overview, application
 from hub.ingest.greetings import Greetings
@@ -56,6 +57,7 @@ OUTSIDE_READY_TIMEOUT_S = 1.0
 WRITER_STOP_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 4.5
 OVERVIEW_AGE_S_MAX = 3.0
+PLACE_LOOK_S = 0.5
 
 _log = logger("hub.run")
 
@@ -93,6 +95,10 @@ class HubOptions:
 OnReady = Callable[[Endpoints], None]
 
 
+class MovedError(SepeError):
+    """The hub's data is in another database now; begin again there."""
+
+
 async def run_hub(options: HubOptions, on_ready: OnReady) -> None:
     """Run until somebody asks this process to end; ``on_ready`` is called once, when offices may come.
 
@@ -101,6 +107,35 @@ async def run_hub(options: HubOptions, on_ready: OnReady) -> None:
         AlreadyRunningError: another `run_hub` works there.
         AddressBusyError: another program has one of the ports.
     """
+    while True:
+        try:
+            await _run_hub(options, on_ready)
+            return
+        except MovedError:
+            _log.warning("hub.moved")
+            on_ready = _tell_nobody
+
+
+async def run_worker(directory: Path, nats_url: str, partitions: Sequence[int], on_ready: OnReady) -> None:
+    """Merge what NATS brings for some partitions, beside the hub that runs on the same database.
+
+    Raises:
+        InvalidInputError: there is no hub in the directory, or no NATS is known.
+    """
+    while True:
+        try:
+            await _run_worker(directory, nats_url, partitions, on_ready)
+            return
+        except MovedError:
+            _log.warning("worker.moved")
+            on_ready = _tell_nobody
+
+
+def _tell_nobody(found: Endpoints) -> None:
+    """Who waits for the ready line has it already."""
+
+
+async def _run_hub(options: HubOptions, on_ready: OnReady) -> None:
     lock = FileLock(options.directory / "hub.lock")
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(stop_requests())
@@ -121,12 +156,7 @@ async def run_hub(options: HubOptions, on_ready: OnReady) -> None:
         _log.info("hub.stopping")
 
 
-async def run_worker(directory: Path, nats_url: str, partitions: Sequence[int], on_ready: OnReady) -> None:
-    """Merge what NATS brings for some partitions, beside the hub that runs on the same database.
-
-    Raises:
-        InvalidInputError: there is no hub in the directory, or no NATS is known.
-    """
+async def _run_worker(directory: Path, nats_url: str, partitions: Sequence[int], on_ready: OnReady) -> None:
     url = nats_url or endpoints.read(directory).nats
     if not url:
         raise InvalidInputError(
@@ -164,6 +194,7 @@ class _Parts:
     @classmethod
     def around(cls, store: HubStore, stack: AsyncExitStack) -> _Parts:
         parts = cls(store)
+        parts.spawn("place", _until_moved(store))
         stack.push_async_callback(parts._close_writer)
         parts.spawn("merger", parts.merger.run())
         stack.push_async_callback(parts._cancel_tasks)
@@ -298,9 +329,19 @@ async def _until_stopped(stop: asyncio.Event, tasks: Sequence[asyncio.Task[None]
     stopping.cancel()
     for task in done - {stopping}:
         cause = task.exception()
+        if isinstance(cause, MovedError):
+            raise cause
         told = "without an error" if cause is None else shown(cause)
         _log.error("part.ended", part=task.get_name(), error=told)
         raise SepeError(f"the hub's part {task.get_name()!r} ended: {told}") from cause
+
+
+async def _until_moved(store: HubStore) -> None:
+    """Raises when the directory names another database than the one that is open."""
+    url = place.url_open(store.connection)
+    while place.url_of(store.directory) == url:  # noqa: ASYNC110 - another process writes the file
+        await asyncio.sleep(PLACE_LOOK_S)
+    raise MovedError("the hub's data was moved to another database")
 
 
 def _leave_after(seconds: float) -> None:

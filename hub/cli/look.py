@@ -16,8 +16,9 @@ from hub.attach.store import AttachmentStore
 from hub.cli.blanks import BLANK_CONFLICT, conflict_case
 from hub.cli.common import PARTLY, AsJson, Directory, emit, emit_line, masked, now_ms, opened, say, table
 from hub.cli.setup import unknown_node
+from hub.engine import place
 from hub.merge.digest import deep_digest, digest
-from hub.merge.store import DATABASE, HubStore
+from hub.merge.store import HubStore
 from hub.read import cases as read_cases
 from hub.read import export as read_export
 from hub.read import status as read_status
@@ -81,8 +82,8 @@ def status(
         document: dict[str, Any] = read_status.as_json(read_status.counts(store.connection))
         document["digest"] = digest(store.connection).digest
         document.update(_attachments(store))
-        document["storage"] = "sqlite"
-        document["storage_bytes"] = (directory / DATABASE).stat().st_size
+        document["storage"] = "postgresql" if place.is_postgres(store.connection) else "sqlite"
+        document["storage_bytes"] = place.size_bytes(directory, store.connection)
         document["nats"] = nats_state(directory)
         if by_product:
             document["products"] = read_status.products(store.connection)

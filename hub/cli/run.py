@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hub.cli.common import now_ms
+from hub.engine import place
+from hub.merge import log
+from hub.merge.move import move
+from hub.merge.store import HubStore
 from sepe.errors import InvalidInputError
 from sepe.ids import PARTITIONS
 
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
     from hub.endpoints import Endpoints
 
 _PARTITIONS_HELP = "Which partitions to take, as in 0-3 or 0,2,5. Give each process partitions of its own."
+_DATABASE_HELP = "Its PostgreSQL database, postgresql://…; needed once, then it is known."
 _ALL = f"0-{PARTITIONS - 1}"
 
 
@@ -26,7 +32,7 @@ def register(app: typer.Typer) -> None:
     def run(
         directory: Annotated[Path, typer.Argument(metavar="DIR", help="The hub's directory; see `hub init`.")],
         *,
-        db: Annotated[str, typer.Option(metavar="URL", help="The database; by default hub.db in DIR.")] = "",
+        db: Annotated[str, typer.Option(metavar="URL", help=_DATABASE_HELP)] = "",
         grpc: Annotated[
             str,
             typer.Option(
@@ -61,9 +67,10 @@ def register(app: typer.Typer) -> None:
         ] = False,
     ) -> None:  # fmt: skip
         """Run the hub until SIGTERM or Ctrl-C. Prints one JSON line when it is ready; logs go to stderr."""
-        _check_database(db)
         _check_nats(nats, allow_embedded=True)
         _check_tls(tls)
+        if db:
+            _place(directory, db)
         # Server libraries load only now: the other commands start without them.
         from hub.run import HubOptions, run_hub
         from sepe_io.channel import split_address
@@ -87,12 +94,13 @@ def register(app: typer.Typer) -> None:
     def worker(
         directory: Annotated[Path, typer.Argument(metavar="DIR", help="The directory of the hub it helps.")],
         partitions: Annotated[str, typer.Option(metavar="N-M", help=_PARTITIONS_HELP)] = _ALL,
-        db: Annotated[str, typer.Option(metavar="URL", help="The database; by default hub.db in DIR.")] = "",
+        db: Annotated[str, typer.Option(metavar="URL", help=_DATABASE_HELP)] = "",
         nats: Annotated[str, typer.Option(metavar="URL", help="NATS; by default the one of the hub in DIR.")] = "",
     ) -> None:
         """Run one more merge worker on the hub's database and NATS."""
-        _check_database(db)
         _check_nats(nats, allow_embedded=False)
+        if db:
+            _check_place(directory, db)
         chosen = _partitions_of(partitions)
         from hub.run import run_worker
         from sepe_io.logs import set_up
@@ -106,17 +114,23 @@ def _print_ready(found: Endpoints) -> None:
     print(json.dumps({"ready": True} | {name: value for name, value in parts.items() if value}), flush=True)
 
 
-def _check_database(url: str) -> None:
-    if url and not url.startswith("sqlite:"):
-        scheme = url.partition(":")[0]
+def _place(directory: Path, url: str) -> None:
+    """Store in this database from now on. A hub that took in nothing yet is moved there with its keys."""
+    if place.url_of(directory) == place.check_url(url):
+        return
+    with HubStore.open(directory) as store:
+        is_new = log.last_number(store.connection) == 0
+    if not is_new or place.url_of(directory):
+        _check_place(directory, url)
+    move(directory, url, progress=lambda done, total: None, clock_ms=now_ms)
+
+
+def _check_place(directory: Path, url: str) -> None:
+    if place.url_of(directory) != place.check_url(url):
         raise InvalidInputError(
-            "this build stores in SQLite only", field="--db", value=scheme,
-            hint="Leave --db out: the database is hub.db in DIR.",
+            "this hub's data is in another database", field="--db", value=url.partition(":")[0],
+            hint=f"Leave --db out, or move the data: sepe hub copy {directory} --to URL",
         )  # fmt: skip
-    if url:
-        raise InvalidInputError(
-            "the SQLite database is always hub.db in DIR", field="--db", value=url, hint="Leave --db out."
-        )
 
 
 def _check_nats(url: str, *, allow_embedded: bool) -> None:

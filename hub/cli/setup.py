@@ -10,6 +10,7 @@ import typer
 from hub import endpoints
 from hub.cli.common import AsJson, Directory, emit, now_ms, opened, say
 from hub.endpoints import Endpoints
+from hub.engine import place
 from hub.merge import registry
 from hub.merge.store import HubStore
 from hub.read.person import at_ms
@@ -41,9 +42,17 @@ Names = Annotated[
 ]
 
 
-def init(directory: Directory, name: Names = None, as_json: AsJson = False) -> None:
+def init(
+    directory: Directory,
+    name: Names = None,
+    db: Annotated[
+        str, typer.Option(metavar="URL", help="An empty PostgreSQL database for its data, else hub.db in DIR.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
     """Make a new hub in DIR, with its own certificates. With --name its lines speak TLS from the first run on."""
-    with HubStore.create(directory, now_ms=now_ms()) as store:
+    database = place.check_url(db) if db else ""
+    with HubStore.create(directory, now_ms=now_ms(), database=database) as store:
         key_id = store.key_id.hex()
     HubTls(directory).ensure(name or (), now_ms=now_ms())
     if name:

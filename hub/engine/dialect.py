@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 # Where the hub's tables are. The scratch tables of a check are temporary ones, found last.
@@ -25,7 +26,7 @@ SETTLED = "(writer < pg_snapshot_xmin(pg_current_snapshot()) OR writer >= pg_sna
 # Tables that exist under further names while they are made anew.
 _PREFIXES = ("rebuilt_", "shadow.", "main.", "audit_")
 
-_PLACE = re.compile(r"'(?:[^']|'')*'|\?(\d*)")
+_PLACE = re.compile(r"'(?:[^']|'')*'|\?(\d*)( IS NULL)?")
 _INTO = re.compile(r"\s*INSERT (OR IGNORE |OR REPLACE )?INTO ([\w.]+)(?: AS \w+)?\s*(\(([^)]*)\))?", re.IGNORECASE)
 _PAGE = re.compile(r"\bFROM frame WHERE number > ")
 _TABLE = re.compile(r"CREATE (TEMP )?TABLE (IF NOT EXISTS )?([\w.]+) \((.*)\)[^)]*\Z", re.DOTALL)
@@ -40,6 +41,14 @@ _TYPES = {"INTEGER": "BIGINT", "BLOB": "BYTEA", "TEXT": 'TEXT COLLATE "C"'}
 _TYPE = re.compile(r"\b(INTEGER|BLOB|TEXT)\b")
 
 
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """PostgreSQL's text of a statement. ``order``: which value goes to each place; ``None``: in order."""
+
+    text: str
+    order: tuple[int, ...] | None
+
+
 class Dialect:
     """Translates statements. ``keys``: the columns that make a row of each table unique."""
 
@@ -47,7 +56,7 @@ class Dialect:
         self._keys = keys
         self.statement = lru_cache(maxsize=1024)(self._statement)
 
-    def _statement(self, sql: str, settled_only: bool) -> str:
+    def _statement(self, sql: str, settled_only: bool) -> Statement:
         """One statement of the hub.
 
         Args:
@@ -55,7 +64,7 @@ class Dialect:
         """
         head = sql.lstrip()[:6].upper()
         if head in ("CREATE", "ALTER "):
-            return "; ".join(ddl(sql))
+            return Statement("; ".join(ddl(sql)), None)
         found = _upsert(sql, self._keys) if head == "INSERT" else sql
         found = _IS_OPEN.sub(r"\g<0> <> 0", found)
         found = found.replace(" main.", f" {SCHEMA}.").replace(" shadow.", " pg_temp.")
@@ -143,17 +152,23 @@ def _upsert(sql: str, keys: Mapping[str, str]) -> str:
     return sql.replace("ON CONFLICT DO UPDATE", f"ON CONFLICT ({key}) DO UPDATE")
 
 
-def _numbered(sql: str) -> str:
-    """``?`` and ``?2`` as ``$1`` and ``$2``."""
-    count = 0
+def _numbered(sql: str) -> Statement:
+    """``?`` and ``?2`` as ``$1`` and ``$2``, each place with a number of its own."""
+    order: list[int] = []
+    counted = 0
 
     def number(found: re.Match[str]) -> str:
-        nonlocal count
+        nonlocal counted
         if found[0][0] == "'":
             return found[0]
         if found[1]:
-            return f"${found[1]}"
-        count += 1
-        return f"${count}"
+            order.append(int(found[1]) - 1)
+        else:
+            order.append(counted)
+            counted += 1
+        # Nothing else tells of what type a value is that is only asked for NULL.
+        is_null = found[2]
+        return f"${len(order)}::text{is_null}" if is_null else f"${len(order)}"
 
-    return _PLACE.sub(number, sql)
+    text = _PLACE.sub(number, sql)
+    return Statement(text, None if order == list(range(len(order))) else tuple(order))

@@ -34,6 +34,18 @@ def url_of(directory: Path) -> str:
         return ""
 
 
+def url_open(connection: Connection) -> str:
+    """The address that a connection was opened with; ``""``: a file."""
+    return str(connection.url) if is_postgres(connection) else ""
+
+
+def size_bytes(directory: Path, connection: Connection) -> int:
+    """What the hub's data takes on its disk."""
+    if is_postgres(connection):
+        return int(connection.native("SELECT pg_database_size(current_database())").fetchone()[0])
+    return (directory / DATABASE).stat().st_size
+
+
 def remember(directory: Path, url: str) -> None:
     """From now on the hub's data is there; ``""``: in ``hub.db``."""
     path = directory / PLACE_FILE

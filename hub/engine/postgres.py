@@ -32,7 +32,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper, NumericBinaryLoader, NumericLoader
 from psycopg.types.string import StrDumperUnknown
 
-from hub.engine.dialect import SEARCH_PATH, Dialect
+from hub.engine.dialect import SEARCH_PATH, Dialect, Statement
 from sepe.errors import InvalidInputError, SepeError, TransientError
 from sepe_io.sqlite import (
     BUSY_TIMEOUT_MS,
@@ -117,6 +117,7 @@ class PostgresConnection:
         self.url = url
         self._dialect = dialect
         self._read_only = read_only
+        self._in_block = False
         self._raw = self._connected()
 
     def close(self) -> None:
@@ -138,13 +139,16 @@ class PostgresConnection:
             return self.native("BEGIN ISOLATION LEVEL REPEATABLE READ")
         if word in ("COMMIT", "ROLLBACK"):
             return self.native(word)
-        return self.native(self._translated(sql), values)
+        statement = self._translated(sql)
+        if statement.order is not None:
+            values = [values[place] for place in statement.order]
+        return self.native(statement.text, values)
 
     def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         """Run one statement for each row, in one transaction."""
         many = list(rows)
         if many:
-            statement = self._translated(sql)
+            statement = self._translated(sql).text
             self._try(lambda: self._raw.cursor().executemany(statement, many))
 
     def native(self, sql: str, values: Sequence[object] = ()) -> Any:
@@ -176,7 +180,7 @@ class PostgresConnection:
         if mine:
             self.execute("BEGIN")
         try:
-            self.native(f"DECLARE stream NO SCROLL CURSOR FOR {self._translated(sql)}")
+            self.native(f"DECLARE stream NO SCROLL CURSOR FOR {self._translated(sql).text}")
             while rows := self.native(f"FETCH {STREAM_ROWS} FROM stream").fetchall():
                 yield from rows
             self.native("CLOSE stream")
@@ -210,7 +214,7 @@ class PostgresConnection:
         """The first of as many numbers for frames; call it before anything is written. See `dialect.SETTLED`."""
         return int(self.native("SELECT take_numbers($1)", (wanted,)).fetchone()[0])
 
-    def _translated(self, sql: str) -> str:
+    def _translated(self, sql: str) -> Statement:
         return self._dialect.statement(sql, not self.in_transaction)
 
     @contextmanager
@@ -225,6 +229,7 @@ class PostgresConnection:
                 self._raw.close()
                 self._raw = self._connected()
                 self.native(begin)
+            self._in_block = True
             yield
             self.native("COMMIT")
         except BaseException:
@@ -232,12 +237,19 @@ class PostgresConnection:
                 if self.in_transaction and not self._raw.closed:
                     self.native("ROLLBACK")
             raise
+        finally:
+            self._in_block = False
 
     def _try(self, work: Callable[[], T]) -> T:
-        with _as_ours():
-            if self._raw.closed:
-                self._raw = self._connected()
+        if self._raw.closed:
+            if self._in_block:
+                # What was written before is gone, so nothing may follow it on another connection.
+                raise DatabaseLostError("the connection was lost in the middle of a transaction")
+            self._raw = self._connected()
+        try:
             return work()
+        except psycopg.Error as exc:
+            _raise(exc, is_lost=self._raw.closed)
 
     def _connected(self) -> psycopg.Connection[Any]:
         with _as_ours():
@@ -298,10 +310,10 @@ def _as_ours() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as exc:
-        _raise(exc)
+        _raise(exc, is_lost=False)
 
 
-def _raise(exc: psycopg.Error) -> NoReturn:
+def _raise(exc: psycopg.Error, *, is_lost: bool) -> NoReturn:
     text = str(exc).partition("\n")[0]
     if isinstance(exc, errors.DiskFull | errors.OutOfMemory):
         raise StorageFullError("the database's disk or memory is full") from exc
@@ -317,7 +329,8 @@ def _raise(exc: psycopg.Error) -> NoReturn:
         exc, errors.InvalidPassword | errors.InvalidAuthorizationSpecification | errors.InvalidCatalogName
     ):
         raise SepeError(f"PostgreSQL refuses us: {text}") from exc
-    if isinstance(exc, psycopg.OperationalError | errors.ReadOnlySqlTransaction | psycopg.InterfaceError):
+    gone = psycopg.OperationalError | psycopg.InterfaceError | errors.ReadOnlySqlTransaction
+    if is_lost or isinstance(exc, gone):
         raise DatabaseLostError(f"PostgreSQL does not answer: {_spoken(text)}") from exc
     raise exc
 
