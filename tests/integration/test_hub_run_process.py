@@ -72,7 +72,7 @@ def test_a_restarted_hub_has_its_old_addresses(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (["--db", "postgresql://db/sepe"], 2, "SQLite only"),
+        (["--db", "mysql://db/sepe"], 2, "SQLite or in PostgreSQL"),
         (["--db", "sqlite:///tmp/x.db"], 2, "hub.db in DIR"),
         (["--nats", "http://127.0.0.1"], 2, "nats://HOST:PORT"),
         (["--grpc", "7443"], 2, "HOST:PORT"),
