@@ -2,8 +2,9 @@
 
 The printer is another machine: it goes on whatever happens to the office's computer, and its tray keeps its own
 count of what came out, by the name of the job. The office runs as its own process, is killed (SIGKILL) at seeded
-moments and started again, as systemd would. What is in doubt at the end a person resolves, who looks into the
-tray. Then ledger, outbox, stock and tray are compared.
+moments and started again, as systemd would. Now and then the printer loses its power together with the office and
+forgets everything; the card that it held is ruined. What is in doubt at the end a person resolves, who looks into
+the tray. Then ledger, outbox, stock and tray are compared.
 
     sepe surge chaos prints --kills 200 --cards 2000
 """
@@ -14,6 +15,7 @@ import asyncio
 import json
 import signal
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -52,12 +54,14 @@ class PrintSettings:
     """What a run is made of.
 
     Attributes:
+        restarts: how many of the kills take the printer's power along.
         pace_s: of the printer, seconds a card.
         spare_blanks: beyond one for each card; what is resolved as "did not come out" goes back to stock.
     """
 
     kills: int = 200
     cards: int = 2000
+    restarts: int = 20
     seed: int = 1
     pace_s: float = 0.05
     spare_blanks: int = 10
@@ -68,7 +72,8 @@ class PrintReport:
     """What became of a run; `passed` is the verdict.
 
     Attributes:
-        came_out: doubts that a person resolved with "it lies in the tray"; ``did_not`` the others.
+        came_out: doubts that a person resolved with "it lies in the tray"; ``ruined`` lay there and were no good,
+            ``did_not`` come out the others.
         idle_kills: kills that fell while no card was under way at all (the office was starting).
     """
 
@@ -76,7 +81,9 @@ class PrintReport:
     kills: int = 0
     idle_kills: int = 0
     starts: int = 0
+    restarts: int = 0
     came_out: int = 0
+    ruined: int = 0
     did_not: int = 0
     seconds: float = 0.0
     exit: int | None = None
@@ -100,7 +107,7 @@ class Tray:
         self._path = path
         self._read = 0
         self.sheets: Counter[str] = Counter()
-        self.spoiled = 0
+        self.spoiled: Counter[str] = Counter()
 
     def look(self) -> int:
         """How many good sheets lie there now."""
@@ -112,10 +119,8 @@ class Tray:
                         break
                     self._read += len(line)
                     note = json.loads(line)
-                    if note["spoiled"]:
-                        self.spoiled += 1
-                    else:
-                        self.sheets[note["job_name"]] += 1
+                    pile = self.spoiled if note["spoiled"] else self.sheets
+                    pile[note["job_name"]] += 1
         return self.sheets.total()
 
     def has(self, count: int) -> bool:
@@ -135,9 +140,9 @@ async def run(
     started_s = time.monotonic()
     printer = await _printer(folder, settings.pace_s)
     try:
-        url = await _url_of(printer)
+        url, control = await _addresses_of(printer)
         await run_sepe("node", "init", office, "--node", NODE, "--hub", "127.0.0.1:1", "--printer", url,
-                       "--blanks", settings.cards + settings.spare_blanks)  # fmt: skip
+                       "--blanks", _blanks(settings))  # fmt: skip
         lines = folder / "people.jsonl"
         lines.write_text("".join(_line(number) for number in range(settings.cards)))
         await run_sepe("node", "record", office, lines)
@@ -146,7 +151,7 @@ async def run(
         )
         node.start()
         try:
-            await _strike(settings, node, tray, office, report, say)
+            await _strike(settings, node, tray, office, control, report, say)
             await _settle(office, tray, report, say)
         finally:
             report.exit = await node.stop()
@@ -183,7 +188,9 @@ def judge(office: Path, tray: Tray, settings: PrintSettings) -> list[Check]:
             Check("doubts left", 0, sum(job.state is JobState.IN_DOUBT for job in jobs)),
             Check("blanks printed on", settings.cards, counts.get("printed", 0)),
             Check("serials printed on, each once", settings.cards, len({job.serial for job in printed})),
-            Check("blanks at hand", settings.spare_blanks, counts["at_hand"]),
+            Check("blanks spoiled and ruined cards in the tray", tray.spoiled.total(), counts.get("spoiled", 0)),
+            Check("blanks in the books", _blanks(settings), sum(counts.values())),
+            Check("blanks at hand", _blanks(settings) - settings.cards - tray.spoiled.total(), counts["at_hand"]),
             Check("days on which the stock does not close", 0, sum(not one.closes for one in sums.values())),
             Check("faults found by `node doctor`", [], [one.detail for one in examine(store) if not one.is_ok]),
         ]
@@ -196,8 +203,10 @@ def text_of(report: PrintReport) -> str:
     wanted = report.settings
     lines = [
         f"seed {wanted.seed}: {wanted.cards} cards at {wanted.pace_s:g} s each, {report.kills} kills "
-        f"({report.idle_kills} while nothing was under way), {report.seconds:.0f} s",
-        f"doubts resolved by looking: {report.came_out} came out, {report.did_not} did not",
+        f"({report.idle_kills} while nothing was under way), {report.restarts} of them with the printer, "
+        f"{report.seconds:.0f} s",
+        f"doubts resolved by looking: {report.came_out} came out, {report.ruined} were ruined, "
+        f"{report.did_not} did not come out",
     ]
     for check in report.checks:
         expected, found = (str(one) if len(str(one)) <= 60 else f"{len(str(one))} characters"
@@ -208,8 +217,9 @@ def text_of(report: PrintReport) -> str:
 
 
 async def _strike(  # noqa: PLR0917 - one run's parts
-    settings: PrintSettings, node: Kept, tray: Tray, office: Path, report: PrintReport, say: Callable[[str], None]
-) -> None:
+    settings: PrintSettings, node: Kept, tray: Tray, office: Path, control: str, report: PrintReport,
+    say: Callable[[str], None],
+) -> None:  # fmt: skip
     """Kill the office so often, spread over the batch, each time a little after some card."""
     rng = Random(settings.seed)
     await node.until_ready()
@@ -223,6 +233,9 @@ async def _strike(  # noqa: PLR0917 - one run's parts
         starts = node.starts
         await _until(lambda: node.send(signal.SIGKILL))
         report.kills += 1
+        if report.kills * settings.restarts // settings.kills > report.restarts:
+            await asyncio.to_thread(_restart_printer, control)
+            report.restarts += 1
         await _until(partial(_began_again, node, starts))
         if report.kills % 20 == 0:
             say(f"{report.kills} kills, {tray.look()} cards in the tray")
@@ -256,12 +269,15 @@ async def _settle(office: Path, tray: Tray, report: PrintReport, say: Callable[[
                 return
             tray.look()
             for job, name in doubts:
-                answer = "yes" if tray.sheets[name] else "no"
-                report.came_out += answer == "yes"
-                report.did_not += answer == "no"
-                await run_sepe(
-                    "node", "resolve", office, job, "--came-out", answer, "--operator", "op-1", "--json"
-                )
+                words = ["--came-out", "yes" if tray.sheets[name] else "no"]
+                if tray.sheets[name]:
+                    report.came_out += 1
+                elif tray.spoiled[name]:
+                    report.ruined += 1
+                    words += ["--blank-spoiled"]
+                else:
+                    report.did_not += 1
+                await run_sepe("node", "resolve", office, job, *words, "--operator", "op-1")
 
 
 def _counts(office: Path) -> dict[str, int]:
@@ -308,9 +324,22 @@ async def _printer(folder: Path, pace_s: float) -> asyncio.subprocess.Process:
     )
 
 
-async def _url_of(printer: asyncio.subprocess.Process) -> str:
+async def _addresses_of(printer: asyncio.subprocess.Process) -> tuple[str, str]:
+    """Where it prints, and where it takes commands."""
     assert printer.stdout is not None
     line = await asyncio.wait_for(printer.stdout.readline(), 30)
     if not line:
         raise SepeError("the virtual printer did not start")
-    return str(json.loads(line)["url"])
+    said = json.loads(line)
+    return str(said["url"]), f"{said['http']}/control"
+
+
+def _restart_printer(control: str) -> None:
+    """Its power goes and comes: it forgets its jobs and counts from one again."""
+    request = urllib.request.Request(control, json.dumps({"do": "restart"}).encode(), method="POST")
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+def _blanks(settings: PrintSettings) -> int:
+    """One for each card, one for each that a power cut ruins, and some more."""
+    return settings.cards + settings.restarts + settings.spare_blanks

@@ -31,6 +31,7 @@ def prints(
     *,
     kills: Annotated[int, typer.Option(min=0, help="How often the office is killed.")] = 200,
     cards: Annotated[int, typer.Option(min=1, max=100_000, help="Cards of the batch.")] = 2000,
+    restarts: Annotated[int, typer.Option(min=0, help="How many kills take the printer's power along.")] = 20,
     pace: Annotated[float, typer.Option(min=0, help="Seconds that the printer takes for a card.")] = 0.05,
     seed: Annotated[int | None, typer.Option(help="The same seed kills after the same cards.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Keep the office, its log and the tray's notes here.")] = None,
@@ -45,7 +46,7 @@ def prints(
     from surge.chaos.prints import PrintSettings, run, text_of
 
     number = SystemRandom().randrange(1_000_000) if seed is None else seed
-    settings = PrintSettings(kills=kills, cards=cards, seed=number, pace_s=pace)
+    settings = PrintSettings(kills=kills, cards=cards, restarts=min(restarts, kills), seed=number, pace_s=pace)
     _say(f"seed {number}")
     with tempfile.TemporaryDirectory(prefix="sepe-prints-") as made:
         folder = keep or Path(made)
