@@ -77,6 +77,7 @@ class Bell:
     store: RightsStore
     writer: WriterThread
     _waiting: dict[str, set[asyncio.Event]] = field(default_factory=dict)
+    is_closed: bool = False
     _number: int = 0
     _task: asyncio.Task[None] | None = None
 
@@ -98,7 +99,8 @@ class Bell:
                 del self._waiting[node]
 
     def close(self) -> None:
-        """Wake everybody and look no more."""
+        """Wake everybody and look no more: who waits is answered now, and a hub that stops stops at once."""
+        self.is_closed = True
         for events in self._waiting.values():
             for event in events:
                 event.set()
@@ -178,7 +180,7 @@ class RightsService(rights_pb2_grpc.RightsServicer):
                 news = await self._writer.call(
                     self._store.news_for, request.node, request.feed, min(request.after, FENCE_MAX)
                 )
-                if news.changes or not request.wait_ms or request.feed != feed:
+                if news.changes or not request.wait_ms or request.feed != feed or self._bell.is_closed:
                     return rights_pb2.ChangesResponse(
                         feed=feed, last=news.last, changes=news.changes, more=news.more
                     )

@@ -142,6 +142,8 @@ def _cards(resident: Resident) -> list[dict[str, Any]]:
             "override": one.override,
             "valid": one == issue.valid,
             "recall": one in issue.recalled,
+            # Why the valid card is no longer good: death, reissued.
+            "ended": issue.ended if one == issue.valid else "",
             **_when(one.first),
         }
         for issue in issues_of(resident)

@@ -290,3 +290,26 @@ async def test_running_offices_move_a_right_by_themselves_within_seconds(region:
                 office.kill()
     assert region[AWAY].job().fence == 2
     assert RightBook(region[HOME].store).fence(int(HOME_NIK), "ktp-el", 1) is None
+
+
+async def test_a_question_for_news_waits_at_the_hub_is_answered_at_once_and_ends_when_the_hub_stops(
+    region: Region,
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with region.line():
+        rights = region[HOME].rights()
+        first = await rights.changes(b"", 0, wait_ms=20_000, kept=[])
+        assert first.feed and not first.changes, "which list it is, is said at once"
+        waiting = asyncio.create_task(rights.changes(first.feed, first.last, wait_ms=20_000, kept=[]))
+        asker = region[AWAY].rights()
+        began = loop.time()
+        assert (await asker.claim(int(HOME_NIK), "ktp-el", 1)).reason == "held"
+        (change,) = (await waiting).changes
+        assert change.let_go.asked_by == AWAY and loop.time() - began < 10
+        waiting = asyncio.create_task(rights.changes(first.feed, change.number, wait_ms=20_000, kept=[]))
+        await asyncio.wait([waiting], timeout=0.2)
+        began = loop.time()
+    assert loop.time() - began < 10, "a stopping hub lets nobody wait"
+    await asyncio.gather(waiting, return_exceptions=True)
+    await rights.close()
+    await asker.close()
