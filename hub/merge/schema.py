@@ -296,4 +296,13 @@ CREATE INDEX likeness_hint_of_other ON likeness_hint (other);
 CREATE TABLE likeness_unread (frame INTEGER PRIMARY KEY);
 """
 
-STEPS = [_FIRST, _RETIRED_KEYS, _READING_BACK, _DISPATCH, _LIKENESS]
+# What a machine last told of its printers: a serialised PrintRoom.
+_PRINT_ROOM = """
+CREATE TABLE print_room (
+    node TEXT PRIMARY KEY,
+    told_ms INTEGER NOT NULL,
+    room BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+
+STEPS = [_FIRST, _RETIRED_KEYS, _READING_BACK, _DISPATCH, _LIKENESS, _PRINT_ROOM]

@@ -183,6 +183,12 @@ class HubStore:
                     verdict == sync_pb2.VERDICT_FORK, now_ms, hello.node,
                 ),
             )  # fmt: skip
+            if hello.HasField("print_room"):
+                self.connection.execute(
+                    "INSERT INTO print_room (node, told_ms, room) VALUES (?, ?, ?)"
+                    " ON CONFLICT (node) DO UPDATE SET told_ms = excluded.told_ms, room = excluded.room",
+                    (hello.node, now_ms, hello.print_room.SerializeToString()),
+                )
             answer = ack(state, verdict, hub_ms=now_ms, reason="fork" if verdict == sync_pb2.VERDICT_FORK else "")
             wanted.ask(self.connection, answer)
             proofs.tell(self.connection, answer)

@@ -27,6 +27,7 @@ from node.outbox.reopen import keep_in_folder
 from node.outbox.upkeep import Upkeep, UpkeepTimes
 from node.outbox.view import RelayTimes
 from node.outbox.worker import OutboxWorker
+from node.printing.outlook import print_room
 from node.settings import KEY_NAME, NodeSettings
 from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError, TransientError
@@ -94,7 +95,7 @@ async def open_office(
             raise InvalidInputError(
                 "no hub is known", field="--hub", hint="Give --hub HOST:PORT, or set it in node.toml."
             )
-        worker = OutboxWorker(store, lambda: key.signer, software=software)
+        worker = OutboxWorker(store, lambda: key.signer, software=software, print_room=partial(print_room, store))
         try:
             nats_url = nats or settings.nats or store.get(NATS_KEY) or ""
             ways = _Ways(target, settings.node, worker, trust)

@@ -52,11 +52,13 @@ class OutboxWorker:
         *,
         software: str,
         now_ms: Callable[[], int] = now_ms,
+        print_room: Callable[[int], sync_pb2.PrintRoom | None] = lambda now_ms: None,
     ) -> None:
         self._signer = signer if callable(signer) else lambda: signer
         self._store = store
         self._software = software
         self._now_ms = now_ms
+        self._print_room = print_room
         self._data_version = -1
         self._nudge: str | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="relay")
@@ -182,6 +184,8 @@ class OutboxWorker:
             contract=CONTRACT,
             software=self._software,
         )
+        if not epoch and (room := self._print_room(max(self._now_ms(), 0))) is not None:
+            hello.print_room.CopyFrom(room)
         return sign_hello(hello, self.signer)
 
     def _frame(self, after_seq: int, events_max: int) -> SealedRun | None:

@@ -12,11 +12,13 @@ from node.printing.printers import Mode, Printer, Printers
 from node.printing.queue import QueueStore, load_policy
 from node.printing.spool import JobState
 from node.storage.store import NodeStore
-from sepe.dispatch.forecast import Machine, Situation
+from sepe.dispatch.forecast import Machine, Situation, capacity
 from sepe.dispatch.order import EXPECTED_FIRST, NOBODY, Ranked, Waiting, ranked
 from sepe.dispatch.outlook import Limit, Outlook, outlook
 from sepe.dispatch.pace import Pace, expected_arrivals, pace_of
 from sepe.dispatch.policy import JobClass, Policy
+from sepe.errors import InvalidInputError
+from sepe.wire.v1 import sync_pb2
 
 OFFLINE = "offline"
 # A changed ribbon keeps a printer from its work for about this long.
@@ -94,6 +96,29 @@ def office_day(store: NodeStore, now_ms: int, *, stopped: Collection[str] = ()) 
     in_printers = counts.get(JobState.RESERVED, 0) + counts.get(JobState.SUBMITTED, 0)
     return OfficeDay(
         now_ms, policy, queue, stations, blanks, in_printers, counts.get(JobState.IN_DOUBT, 0), len(arrivals), seen
+    )
+
+
+def print_room(store: NodeStore, now_ms: int) -> sync_pb2.PrintRoom | None:
+    """What the centre is told of the printers here; ``None``: there are none, or nothing can be said."""
+    try:
+        if not Printers(store).used():
+            return None
+        day = office_day(store, now_ms)
+    except InvalidInputError:
+        return None  # The policy file; the operator is told by every command that reads it.
+    machines = [one.machine(is_stopped=False) for one in day.stations if "card" in one.printer.media]
+    ready = [
+        one for one in day.queue if one.blank and one.waits_for in ("", Limit.BLANKS) and one.ready_ms <= now_ms
+    ]
+    return sync_pb2.PrintRoom(
+        waiting=len(ready),
+        blanks=day.blanks,
+        capacity=capacity(machines, now_ms, day.seen.close_ms),
+        done_by_close=day.seen.done_by_close,
+        left_at_close=day.seen.left_at_close,
+        close_ms=day.seen.close_ms,
+        binding="+".join(day.seen.binding),
     )
 
 

@@ -189,6 +189,16 @@ def play(situation: Situation, *, is_today_only: bool = False) -> Played:
     return Played(finish_ms, {job: names[index] for job, index in machine.items()}, frozenset(without_blank))
 
 
+def capacity(machines: Sequence[Machine], now_ms: int, until_ms: int) -> int:
+    """How many cards these printers can still make until then, were there no end of cards and blanks."""
+    total = 0
+    for one in machines:
+        if one.takes:
+            by_time = max(0, until_ms - max(now_ms, one.free_ms)) // one.ms_per_card
+            total += min(by_time, max(0, one.cards_a_day - one.done_today)) if one.cards_a_day else by_time
+    return total
+
+
 def _put(heap: list[tuple[int, int]], index: int, at_ms: int) -> None:
     """The first printer of the heap goes on at ``at_ms``, or is done with."""
     if at_ms >= NEVER_MS:

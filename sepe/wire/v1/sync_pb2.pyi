@@ -71,6 +71,7 @@ class Hello(_message.Message):
     CLOCK_MS_FIELD_NUMBER: _builtins.int
     CONTRACT_FIELD_NUMBER: _builtins.int
     SOFTWARE_FIELD_NUMBER: _builtins.int
+    PRINT_ROOM_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     epoch: _builtins.bytes
     last_seq: _builtins.int
@@ -82,6 +83,10 @@ class Hello(_message.Message):
     contract: _builtins.int
     """Version of this contract the node speaks, from 1."""
     software: _builtins.str
+    @_builtins.property
+    def print_room(self) -> Global___PrintRoom:
+        """What its printers have to do and can do today. Absent when it prints nothing."""
+
     def __init__(
         self,
         *,
@@ -93,14 +98,82 @@ class Hello(_message.Message):
         clock_ms: _builtins.int = ...,
         contract: _builtins.int = ...,
         software: _builtins.str = ...,
+        print_room: Global___PrintRoom | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["print_room", b"print_room"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_ms", b"clock_ms", "contract", b"contract", "durable_seq", b"durable_seq", "epoch", b"epoch", "last_chain", b"last_chain", "last_seq", b"last_seq", "node", b"node", "software", b"software"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_ms", b"clock_ms", "contract", b"contract", "durable_seq", b"durable_seq", "epoch", b"epoch", "last_chain", b"last_chain", "last_seq", b"last_seq", "node", b"node", "print_room", b"print_room", "software", b"software"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Hello: _TypeAlias = Hello  # noqa: Y015
+
+@_typing.final
+class PrintRoom(_message.Message):
+    """One machine's print queue by its own forecast, so that the hub can propose to move cards and blanks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class BlanksEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    WAITING_FIELD_NUMBER: _builtins.int
+    BLANKS_FIELD_NUMBER: _builtins.int
+    CAPACITY_FIELD_NUMBER: _builtins.int
+    DONE_BY_CLOSE_FIELD_NUMBER: _builtins.int
+    LEFT_AT_CLOSE_FIELD_NUMBER: _builtins.int
+    CLOSE_MS_FIELD_NUMBER: _builtins.int
+    BINDING_FIELD_NUMBER: _builtins.int
+    waiting: _builtins.int
+    """Cards on numbered blanks that wait here and lack nothing but a printer or a blank."""
+    capacity: _builtins.int
+    """Cards that its printers could still make until they close today, were there no end of blanks and cards."""
+    done_by_close: _builtins.int
+    """Of those that wait or are expected: how many will be out by then, and how many will be left."""
+    left_at_close: _builtins.int
+    close_ms: _builtins.int
+    """When its printers close today, milliseconds since 1970."""
+    binding: _builtins.str
+    """What binds: blanks, heat, printers, people, line, ribbon, check; several are joined by a plus sign."""
+    @_builtins.property
+    def blanks(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Blanks at hand by product."""
+
+    def __init__(
+        self,
+        *,
+        waiting: _builtins.int = ...,
+        blanks: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        capacity: _builtins.int = ...,
+        done_by_close: _builtins.int = ...,
+        left_at_close: _builtins.int = ...,
+        close_ms: _builtins.int = ...,
+        binding: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["binding", b"binding", "blanks", b"blanks", "capacity", b"capacity", "close_ms", b"close_ms", "done_by_close", b"done_by_close", "left_at_close", b"left_at_close", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrintRoom: _TypeAlias = PrintRoom  # noqa: Y015
 
 @_typing.final
 class SignedHello(_message.Message):
@@ -145,6 +218,7 @@ class Ack(_message.Message):
     HUB_MS_FIELD_NUMBER: _builtins.int
     WANTED_FIELD_NUMBER: _builtins.int
     PROOF_FIELD_NUMBER: _builtins.int
+    PARTITIONS_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     epoch: _builtins.bytes
     verdict: Global___Verdict.ValueType
@@ -157,6 +231,8 @@ class Ack(_message.Message):
     retry_after_ms: _builtins.int
     hub_ms: _builtins.int
     """The hub's clock, milliseconds since 1970."""
+    partitions: _builtins.int
+    """Over NATS: over how many partitions offices spread their frames from now on. 0 from a hub that does not say."""
     @_builtins.property
     def wanted(self) -> _containers.RepeatedCompositeFieldContainer[Global___Wanted]:
         """Events that the hub acknowledged once and cannot read any more: it asks for frames of exactly these runs."""
@@ -178,10 +254,11 @@ class Ack(_message.Message):
         hub_ms: _builtins.int = ...,
         wanted: _abc.Iterable[Global___Wanted] | None = ...,
         proof: Global___Proof | None = ...,
+        partitions: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["proof", b"proof"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["durable_chain", b"durable_chain", "durable_seq", b"durable_seq", "epoch", b"epoch", "hub_ms", b"hub_ms", "node", b"node", "proof", b"proof", "reason", b"reason", "retry_after_ms", b"retry_after_ms", "verdict", b"verdict", "wanted", b"wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["durable_chain", b"durable_chain", "durable_seq", b"durable_seq", "epoch", b"epoch", "hub_ms", b"hub_ms", "node", b"node", "partitions", b"partitions", "proof", b"proof", "reason", b"reason", "retry_after_ms", b"retry_after_ms", "verdict", b"verdict", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
