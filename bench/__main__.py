@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).resolve().parent
-MODULES = ("office", "merge", "verify", "ingest", "relay", "printing", "rights")
+MODULES = ("office", "merge", "postgres", "verify", "ingest", "relay", "printing", "rights")
 
 
 def machine() -> dict[str, Any]:
