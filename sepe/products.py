@@ -52,6 +52,10 @@ PRODUCTS: dict[str, Product] = {
         Product("akta-kematian", "Akta Kematian", "a4", needs_blank=False),
         Product("akta-perkawinan", "Akta Perkawinan", "a4", needs_blank=False),
         Product("akta-perceraian", "Akta Perceraian", "a4", needs_blank=False),
+        # What stands in for a card that is not printed yet, always swapped for it later: which one counts at the
+        # polling station is settled anew for each election (a letter in February 2024, a biodata in November).
+        Product("suket", "Surat Keterangan Pengganti KTP-el", "a4", needs_blank=False),
+        Product("biodata", "Biodata Penduduk dengan Foto", "a4", needs_blank=False),
         Product("ikd", "Identitas Kependudukan Digital", None, needs_blank=False),
     )
 }

@@ -15,7 +15,7 @@ def test_cards_need_blanks_papers_do_not_and_the_digital_identity_prints_nothing
     assert {code for code, product in PRODUCTS.items() if product.needs_blank} == {"ktp-el", "kia"}
     assert {code for code, product in PRODUCTS.items() if not product.prints} == {"ikd"}
     assert {code for code, product in PRODUCTS.items() if product.media == "card"} == {"ktp-el", "kia"}
-    assert len(PRODUCTS) == 9
+    assert len(PRODUCTS) == 11
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from node.printing.render.art import A4_MM, flower, specimen
+from node.printing.render.card import draw_portrait
 from node.printing.render.content import PrintContent
 from node.printing.render.fonts import BOLD, REGULAR, Face
 from node.printing.render.layout import fit
@@ -19,6 +20,8 @@ ROW_MM, LINE_MM = 7.4, 5.0
 TEXT_SIZE, TEXT_SIZE_MIN = 10.5, 8.5
 RULE: Color = (0.35, 0.35, 0.35)
 SHADE: Color = (0.90, 0.90, 0.90)
+# Left edge and width of the photo between the QR code and the signature; its height is 4/3 of the width.
+PORTRAIT_AT = (72.0, 27.0)
 # A KK has ten lines, used or not, so that none can be added.
 MEMBERS_MAX = 10
 TABLE_ROW_MM = 4.9
@@ -35,6 +38,7 @@ class Form:
     opening: str
     rows: tuple[tuple[str, str], ...]
     closing: str
+    has_photo: bool = False
 
 
 PERSON = (
@@ -75,6 +79,22 @@ FORMS: dict[str, Form] = {
          ("Pengadilan", "court"), ("Nomor putusan", "court_decision"), ("Tanggal putusan", "event_date|date")),
         REGISTERED,
     ),
+    "suket": Form(
+        "SURAT KETERANGAN PENGGANTI KTP-EL",
+        "Menerangkan bahwa penduduk berikut telah merekam KTP-el dan kartunya belum dicetak:",
+        (*PERSON, ("Alamat", "address"), ("RT", "rt"), ("RW", "rw"), ("Kelurahan/desa", "kelurahan"),
+         ("Kecamatan", "kecamatan"), ("Status perkawinan", "marital_status")),
+        "Berlaku sampai KTP-el diterima; surat ini ditukar dengan kartunya dan tidak dipungut biaya.",
+    ),
+    "biodata": Form(
+        "BIODATA PENDUDUK WARGA NEGARA INDONESIA",
+        "Data penduduk berikut tercatat dalam basis data kependudukan:",
+        (*PERSON, ("Nomor KK", "kk"), ("Alamat", "address"), ("RT", "rt"), ("RW", "rw"),
+         ("Kelurahan/desa", "kelurahan"), ("Kecamatan", "kecamatan"), ("Agama", "religion"),
+         ("Status perkawinan", "marital_status"), ("Pekerjaan", "occupation")),
+        "Berlaku bersama foto di bawah ini sampai KTP-el diterima; lembar ini ditukar dengan kartunya.",
+        has_photo=True,
+    ),
     "skpwni": Form(
         "SURAT KETERANGAN PINDAH WNI",
         "Yang bertanda tangan di bawah ini menerangkan permohonan pindah penduduk WNI:",
@@ -114,7 +134,10 @@ def draw_form(content: PrintContent) -> tuple[Pen, ...]:
         y = _form_row(pen, y, label, _value(content.fields, name))
     y += 4
     pen.text(MARGIN, y, form.closing, size=9.5, stretch=0.95)
-    _signature(pen, content, top=max(y + 12, 216.0))
+    top = max(y + 12, 216.0)
+    _signature(pen, content, top=top)
+    if form.has_photo:
+        draw_portrait(pen, content, *PORTRAIT_AT, top - 6)
     pen.place(specimen(*A4_MM))
     return (pen,)
 

@@ -11,6 +11,8 @@ from node.printing.render.fonts import BOLD
 from node.printing.render.pdf import POINTS_PER_MM, Artwork, Color, Pen
 
 CARD_MM = (85.60, 53.98)
+# Cards lie a little askew in the machine; the ground goes on this far, so that no white edge shows.
+BLEED_MM = 1.5
 A4_MM = (210.0, 297.0)
 KTP_GROUND: tuple[Color, Color] = ((0.80, 0.90, 0.97), (0.62, 0.79, 0.92))
 KIA_GROUND: tuple[Color, Color] = ((1.0, 0.93, 0.90), (0.98, 0.79, 0.76))
@@ -25,14 +27,17 @@ STRIPS = 54
 @cache
 def card_ground(colors: tuple[Color, Color], *, is_back: bool) -> Artwork:
     """A light ground with waves and the flamboyant flower as a watermark."""
-    pen = Pen(*CARD_MM)
+    pen = Pen(*CARD_MM, bleed_mm=BLEED_MM)
     width, height = CARD_MM
     light, deep = colors
+    # Above and below the strips the first and the last colour go on over the edge.
+    pen.rect(-BLEED_MM, -BLEED_MM, width + 2 * BLEED_MM, height / 2 + BLEED_MM, fill=light)
+    pen.rect(-BLEED_MM, height / 2, width + 2 * BLEED_MM, height / 2 + BLEED_MM, fill=deep)
     # Strips instead of a shading: some card printer drivers rasterise shadings at 75 dpi.
     for index in range(STRIPS):
         share = index / (STRIPS - 1)
         color = _mix(light, deep, share)
-        pen.rect(0, height * index / STRIPS, width, height / STRIPS + 0.1, fill=color)
+        pen.rect(-BLEED_MM, height * index / STRIPS, width + 2 * BLEED_MM, height / STRIPS + 0.1, fill=color)
     line = _mix(deep, (0.35, 0.45, 0.60), 0.22)
     for wave in range(13):
         pen.line(_wave(width, height, wave), color=_mix(light, line, 0.8), line_mm=0.08)

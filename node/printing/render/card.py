@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from node.printing.render.art import (
+    BLEED_MM,
     CARD_MM,
     KIA_GROUND,
     KTP_GROUND,
@@ -93,7 +94,7 @@ def draw_kia(content: PrintContent) -> tuple[Pen, Pen]:
 
 
 def _front(content: PrintContent, ground: tuple[Color, Color], *, title: str) -> Pen:
-    pen = Pen(*CARD_MM)
+    pen = Pen(*CARD_MM, bleed_mm=BLEED_MM)
     pen.place(card_ground(ground, is_back=False))
     middle = CARD_MM[0] / 2
     heads = [f"PROVINSI {content.text('province')}", content.text("regency"), *([title] if title else [])]
@@ -141,15 +142,7 @@ def _draw_rows(pen: Pen, rows: tuple[Row, ...], *, right: float) -> None:
 
 
 def _draw_portrait(pen: Pen, content: PrintContent) -> None:
-    if content.photo is None:
-        born = parsed_date(content.text("birth_date"))
-        # Red behind odd birth years, blue behind even ones, as on Indonesian portraits.
-        ground = PHOTO_GROUND["red" if born is None or born.year % 2 else "blue"]
-        silhouette(pen, PHOTO_X, PHOTO_Y, width=PHOTO_W, height=PHOTO_H, ground=ground)
-    else:
-        picture = framed(content.photo, width_mm=PHOTO_W, height_mm=PHOTO_H)
-        pen.image(PHOTO_X, PHOTO_Y, PHOTO_W, PHOTO_H, picture)
-    pen.frame(PHOTO_X, PHOTO_Y, PHOTO_W, PHOTO_H, color=INK, line_mm=0.1)
+    draw_portrait(pen, content, PHOTO_X, PHOTO_W, PHOTO_Y)
     middle = PHOTO_X + PHOTO_W / 2
     place = fit(content.text("regency"), face=REGULAR, width_mm=PHOTO_W + 1, size=5.2, size_min=4.0, stretch=0.9)
     for index, line in enumerate((*place.lines, f"{content.issued:%d-%m-%Y}")):
@@ -157,8 +150,21 @@ def _draw_portrait(pen: Pen, content: PrintContent) -> None:
                  stretch=place.stretch, align="center")  # fmt: skip
 
 
+def draw_portrait(pen: Pen, content: PrintContent, x: float, width: float, y: float) -> None:
+    """The photo in its frame, or a silhouette where there is none; the height is 4/3 of the width."""
+    height = width * PHOTO_H / PHOTO_W
+    if content.photo is None:
+        born = parsed_date(content.text("birth_date"))
+        # Red behind odd birth years, blue behind even ones, as on Indonesian portraits.
+        ground = PHOTO_GROUND["red" if born is None or born.year % 2 else "blue"]
+        silhouette(pen, x, y, width=width, height=height, ground=ground)
+    else:
+        pen.image(x, y, width, height, framed(content.photo, width_mm=width, height_mm=height))
+    pen.frame(x, y, width, height, color=INK, line_mm=0.1)
+
+
 def _back(content: PrintContent, ground: tuple[Color, Color], title: str) -> Pen:
-    pen = Pen(*CARD_MM)
+    pen = Pen(*CARD_MM, bleed_mm=BLEED_MM)
     pen.place(card_ground(ground, is_back=True))
     pen.text(CARD_MM[0] / 2, 6.0, "REPUBLIK INDONESIA", size=8.2, face=BOLD, color=INK, align="center")
     pen.text(CARD_MM[0] / 2, 9.6, title, size=6.4, face=BOLD, color=INK, align="center")

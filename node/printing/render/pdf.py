@@ -46,14 +46,17 @@ class Artwork:
     width_mm: float
     height_mm: float
     opacities: frozenset[float]
+    bleed_mm: float = 0.0
 
 
 class Pen:
     """Draws one page. Every method leaves colour and line width as it set them."""
 
-    def __init__(self, width_mm: float, height_mm: float) -> None:
+    def __init__(self, width_mm: float, height_mm: float, *, bleed_mm: float = 0.0) -> None:
         self.width_mm = width_mm
         self.height_mm = height_mm
+        # What is drawn so far beyond the edges is there for printers that print over them.
+        self.bleed_mm = bleed_mm
         self.images: dict[str, Jpeg] = {}
         self.artworks: list[Artwork] = []
         self.opacities: set[float] = set()
@@ -61,7 +64,7 @@ class Pen:
 
     def artwork(self) -> Artwork:
         """What was drawn so far, as artwork for ``place``."""
-        return Artwork(self.stream(), self.width_mm, self.height_mm, frozenset(self.opacities))
+        return Artwork(self.stream(), self.width_mm, self.height_mm, frozenset(self.opacities), self.bleed_mm)
 
     def stream(self) -> bytes:
         return zlib.compress("\n".join(self._ops).encode("ascii"), 6)
@@ -194,9 +197,14 @@ def pdf_of(pens: Sequence[Pen], *, title: str) -> bytes:
     for pen in pens:
         resources = _resources(out, pen)
         content = out.stream("", pen.stream())
-        box = _media_box(pen.width_mm, pen.height_mm)
+        trim, media = _box(pen.width_mm, pen.height_mm), _box(pen.width_mm, pen.height_mm, pen.bleed_mm)
+        # Whoever looks or prints sees the trimmed page (CropBox); whoever prints over the edge takes the bleed.
+        boxes = f"/CropBox{trim}/TrimBox{trim}/BleedBox{media}" if pen.bleed_mm else ""
         pages.append(
-            out.add(f"<</Type/Page/Parent 2 0 R/MediaBox{box}/Resources<<{resources}>>/Contents {content} 0 R>>")
+            out.add(
+                f"<</Type/Page/Parent 2 0 R/MediaBox{media}{boxes}/Resources<<{resources}>>"
+                f"/Contents {content} 0 R>>"
+            )
         )
     info = out.add(f"<</Title({title})/Producer(Sepe)>>")
     return out.finished(pages, info)
@@ -226,7 +234,7 @@ class _File:
     def artwork(self, artwork: Artwork) -> int:
         """The form of that artwork, written once a file."""
         if artwork not in self._placed:
-            box = _media_box(artwork.width_mm, artwork.height_mm)
+            box = _box(artwork.width_mm, artwork.height_mm, artwork.bleed_mm)
             entries = f"/Type/XObject/Subtype/Form/BBox{box}/Resources<<{_fixed(artwork.opacities)}>>"
             self._placed[artwork] = self.stream(entries, artwork.stream)
         return self._placed[artwork]
@@ -285,8 +293,10 @@ def _opacity_name(opacity: float) -> str:
     return f"G{round(opacity * 1000)}"
 
 
-def _media_box(width_mm: float, height_mm: float) -> str:
-    return f"[0 0 {width_mm * POINTS_PER_MM:.3f} {height_mm * POINTS_PER_MM:.3f}]"
+def _box(width_mm: float, height_mm: float, bleed_mm: float = 0.0) -> str:
+    over = bleed_mm * POINTS_PER_MM
+    right, top = width_mm * POINTS_PER_MM + over, height_mm * POINTS_PER_MM + over
+    return f"[{-over:.3f} {-over:.3f} {right:.3f} {top:.3f}]" if bleed_mm else f"[0 0 {right:.3f} {top:.3f}]"
 
 
 def _rgb(color: Color) -> str:
