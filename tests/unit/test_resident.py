@@ -127,6 +127,9 @@ def test_a_rightful_card_goes_before_a_forced_one_and_a_tie_to_the_first_that_ca
     assert [(one.serial, one.override) for one in issue.recalled] == [("S2", True)]
     earlier = [card(KOTA_RAJA, 1, 5, PRINTED, "b", serial="S2", override=True)]
     assert issues_of(fold(home + earlier))[0].valid.serial == "S1", "later, and still the rightful one"
+    # Forced while its own card was on hold: it had a right of a high fence, and was not to be printed.
+    on_hold = [card(KOTA_RAJA, 1, 9, PRINTED, "b", serial="S2", fence=5, override=True)]
+    assert issues_of(fold(home + on_hold))[0].valid.serial == "S1"
     twice = [card(OEBOBO, 1, 5, PRINTED, "a", override=True), card(KOTA_RAJA, 1, 4, PRINTED, "b", override=True)]
     assert issues_of(fold(twice))[0].valid.attempt == "b", "of two forced ones the first"
 
