@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from node.desk.day import zone_of
 from node.printing.spool import JobState
 from node.storage.store import NodeStore
 from sepe.rights import HOME_FENCE, NO_FENCE, Grip, Reply, asked, is_home, kecamatan_of
-from sepe.rpc.v1 import rights_pb2
+
+if TYPE_CHECKING:
+    from sepe.rpc.v1 import rights_pb2
 
 __all__ = ["HOME_FENCE", "Asked", "Promise", "Right", "RightAnswer", "RightBook", "RightsClient", "is_home"]
 
