@@ -3,7 +3,8 @@
 Open loop: a claim is due every two milliseconds whether or not the ones before it were answered, and its time
 counts from when it was due, so a hub that stalls is not spared. Half of the residents were recorded before, so
 their record is read. Reference: a bare gRPC server, alone in a process too, that commits one SQLite row for each
-call, at the same pace.
+call, at the same pace. Beside it, what one writing thread decides in batches as they gather at that pace, against
+the same signatures checked and the same number of rows committed by the libraries alone.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from typing import Any
 
 import grpc.aio
 
+from hub.dispatch.rights import RightClaim
 from hub.dispatch.service import CLAIM_PREFIX, signed_part
 from hub.merge.store import Arrival, HubStore
 from sepe.rpc.v1 import rights_pb2, rights_pb2_grpc
 from sepe_io.channel import grpc_channel, grpc_server
+from sepe_io.keys import verify
 from sepe_io.sqlite import connect, transaction
 from tests.support.live_hub import NOW_MS, make_hub
 from tests.support.processes import hub_run, running
@@ -33,6 +36,8 @@ SECONDS = 6
 WARM = 200
 CLAIMS = PER_SECOND * SECONDS
 FRAME_EVENTS = 1000
+# What gathers in forty milliseconds, a commit under load.
+BATCH = 20
 AWAY, HOMELESS = "537105-1", "537199"
 
 Send = Callable[[rights_pb2.ClaimRequest], Awaitable[object]]
@@ -53,11 +58,47 @@ def run() -> list[dict[str, Any]]:
             ours = asyncio.run(_paced(hub.ready["grpc"], requests))
             assert hub.stop() == 0, hub.tail()
         bare = _bare(folder, requests)
+        decided = _decided(folder, away, requests)
+        bare_rows = _bare_rows(folder, away, requests)
     reference = "a bare gRPC call with one SQLite commit, same pace"
     return [
         _row("claim of a right at 500/s, median", _share(ours, 0.5), reference, _share(bare, 0.5)),
         _row("claim of a right at 500/s, 99 of 100 under", _share(ours, 0.99), reference, _share(bare, 0.99)),
-    ]
+        {
+            "name": f"claims decided and committed, {BATCH} at once", "value": round(decided), "unit": "claims/s",
+            "reference": "signature checked, one row in a commit of as many",
+            "reference_value": round(bare_rows), "ratio": round(decided / bare_rows, 3),
+        },
+    ]  # fmt: skip
+
+
+def _decided(folder: Path, node: Node, requests: Sequence[rights_pb2.ClaimRequest]) -> float:
+    directory = make_hub(folder / "decided", node)
+    with HubStore.open(directory) as store:
+        store.merge([Arrival(frame, "grpc", NOW_MS) for frame in node.frames(FRAME_EVENTS)])
+        began = time.perf_counter()
+        for start in range(0, len(requests), BATCH):
+            claims = []
+            for request in requests[start : start + BATCH]:
+                public_key = store.public_key_of(request.node, request.key_id, now_ms=NOW_MS)
+                assert verify(public_key, request.signature, CLAIM_PREFIX + signed_part(request))
+                claims.append(RightClaim(request.nik, request.product, request.issue, request.node))
+            assert all(one.granted for one in store.answer_rights(claims, now_ms=NOW_MS))
+        return len(requests) / (time.perf_counter() - began)
+
+
+def _bare_rows(folder: Path, node: Node, requests: Sequence[rights_pb2.ClaimRequest]) -> float:
+    connection = connect(folder / "rows.db")
+    connection.execute("CREATE TABLE claim (nik INTEGER PRIMARY KEY, body BLOB NOT NULL)")
+    began = time.perf_counter()
+    for start in range(0, len(requests), BATCH):
+        with transaction(connection):
+            for request in requests[start : start + BATCH]:
+                assert verify(node.signer.public_key, request.signature, CLAIM_PREFIX + signed_part(request))
+                connection.execute("INSERT INTO claim VALUES (?, ?)", (request.nik, request.SerializeToString()))
+    rate = len(requests) / (time.perf_counter() - began)
+    connection.close()
+    return rate
 
 
 def _request(node: Node, nik: int) -> rights_pb2.ClaimRequest:
