@@ -1,7 +1,7 @@
 """The hub's merge into PostgreSQL, by one worker and by two, signatures and durable commits included.
 
-Reference: the same recordings as plain 22-column rows, COPY into a staging table and INSERT … ON CONFLICT from there,
-a durable commit per batch, nothing verified. Two workers are two processes, each with the frames of half the offices.
+Reference: the same recordings as plain 22-column rows, COPY into a staging table and INSERT … ON CONFLICT from
+there, a durable commit per batch, nothing verified. Two workers are two processes, each with half of the offices.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import psycopg
 from bench.merge import BATCH_FRAMES, COLUMNS, EVENTS, FRAME_EVENTS, _office, _row, _rows
 from hub.merge.digest import digest
 from hub.merge.store import HubStore
-from tests.support.hubs import let_in, new_hub, send
+from tests.support.hubs import new_hub, send
 from tests.support.postgres import serving
 from tests.support.world import Node
 
