@@ -86,7 +86,7 @@ def _users(senders: Iterable[Sender]) -> list[dict[str, Any]]:
 
 
 def _may_publish(node: str) -> list[str]:
-    return [subjects.up(node), subjects.hello(node)]
+    return [subjects.up_any(node), subjects.hello(node)]
 
 
 def _may_hear(node: str) -> list[str]:

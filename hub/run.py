@@ -28,10 +28,12 @@ from hub.endpoints import Endpoints
 from hub.engine import place
 from hub.gate import Gate
 from hub.http import Condition, Overview, application
+from hub.ingest import partitions as setting
 from hub.ingest.greetings import Greetings
 from hub.ingest.grpc import GrpcIngest
 from hub.ingest.merger import Merger
 from hub.ingest.nats import NatsIngest
+from hub.ingest.partitions import EVERYTHING, Share
 from hub.ingest.writer import WriterThread, shown
 from hub.merge.store import HubStore
 from hub.metrics import Metrics
@@ -39,10 +41,10 @@ from hub.read import status
 from hub.tls import HubTls, open_tls, public_url
 from hub.verify.watch import Times, keep_verifying
 from sepe.errors import InvalidInputError, SepeError, TransientError
-from sepe.ids import PARTITIONS
 from sepe_io.channel import NatsIdentity, join_address, server_credentials
 from sepe_io.logs import logger
 from sepe_io.process import stop_requests
+from sepe_io.sqlite import translated
 from sepe_io.tasks import end_tasks
 from sepe_io.web import HttpServer
 
@@ -86,7 +88,7 @@ class HubOptions:
     nats_port: int | None = None
     http: tuple[str, int] | None = None
     advertise: str = ""
-    partitions: Sequence[int] = range(PARTITIONS)
+    partitions: Share = EVERYTHING
     tls: str = "auto"
     insecure_lab: bool = False
     verify: Times = field(default_factory=Times)
@@ -102,6 +104,8 @@ class MovedError(SepeError):
 async def run_hub(options: HubOptions, on_ready: OnReady) -> None:
     """Run until somebody asks this process to end; ``on_ready`` is called once, when offices may come.
 
+    When the data moves to another database (`hub copy`), the hub begins again there, on the same ports.
+
     Raises:
         InvalidInputError: there is no hub in the directory, or plain lines beyond this machine were asked for.
         AlreadyRunningError: another `run_hub` works there.
@@ -116,7 +120,7 @@ async def run_hub(options: HubOptions, on_ready: OnReady) -> None:
             on_ready = _tell_nobody
 
 
-async def run_worker(directory: Path, nats_url: str, partitions: Sequence[int], on_ready: OnReady) -> None:
+async def run_worker(directory: Path, nats_url: str, partitions: Share, on_ready: OnReady) -> None:
     """Merge what NATS brings for some partitions, beside the hub that runs on the same database.
 
     Raises:
@@ -156,7 +160,7 @@ async def _run_hub(options: HubOptions, on_ready: OnReady) -> None:
         _log.info("hub.stopping")
 
 
-async def _run_worker(directory: Path, nats_url: str, partitions: Sequence[int], on_ready: OnReady) -> None:
+async def _run_worker(directory: Path, nats_url: str, partitions: Share, on_ready: OnReady) -> None:
     url = nats_url or endpoints.read(directory).nats
     if not url:
         raise InvalidInputError(
@@ -173,7 +177,7 @@ async def _run_worker(directory: Path, nats_url: str, partitions: Sequence[int],
                 await _either(nats.ready, stop)
         if not stop.is_set():
             on_ready(Endpoints(nats=url))
-            _log.info("worker.started", partitions=list(partitions))
+            _log.info("worker.started", partitions=sorted(partitions.numbers), of=partitions.base)
         await _until_stopped(stop, parts.tasks)
 
 
@@ -200,14 +204,18 @@ class _Parts:
         stack.push_async_callback(parts._cancel_tasks)
         return parts
 
-    def add_nats(self, url: str, partitions: Sequence[int], *, name: str) -> NatsIngest:
+    def add_nats(self, url: str, partitions: Share, *, name: str) -> NatsIngest:
         self.nats = NatsIngest(
-            url, self.merger, self.greetings, self.metrics, partitions=partitions, name=name,
+            url, self.merger, self.greetings, self.metrics, share=partitions, read_count=self._count, name=name,
             identity=_identity(self.store, url),
         )  # fmt: skip
         self.merger.announce = self.nats.announce
         self.spawn("nats", self.nats.run())
         return self.nats
+
+    async def _count(self) -> int:
+        """Over how many partitions offices spread their frames; may have been changed since the last look."""
+        return await self.writer.call(_read_count, self.store)
 
     def add_gate(self, tls: HubTls, broker: Broker | None) -> Gate:
         gate = Gate(self.store, tls, broker)
@@ -306,6 +314,11 @@ def _identity(store: HubStore, url: str) -> NatsIdentity | None:
     if not url.startswith("tls://"):
         return None
     return NatsIdentity(HubTls(store.directory).ca_pem, store.signer, "_INBOX")
+
+
+def _read_count(store: HubStore) -> int:
+    with translated():
+        return setting.count(store.connection)
 
 
 def _take(lock: FileLock, directory: Path) -> None:

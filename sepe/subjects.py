@@ -7,11 +7,17 @@ from sepe.ids import PARTITIONS, partition_of
 STREAM = "SEPE_UP"
 UP_ALL = "sepe.up.>"
 HELLO_ALL = "sepe.hello.*"
+_CONSUMER = "merge-"
 
 
 def up(node: str, partitions: int = PARTITIONS) -> str:
     """Where a node publishes its frames."""
     return f"sepe.up.{partition_of(node, partitions)}.{node}"
+
+
+def up_any(node: str) -> str:
+    """Where a node may publish: its subject in whatever partition, for it follows the hub's count."""
+    return f"sepe.up.*.{node}"
 
 
 def up_partition(partition: int) -> str:
@@ -21,7 +27,13 @@ def up_partition(partition: int) -> str:
 
 def consumer(partition: int) -> str:
     """The durable consumer's name."""
-    return f"merge-{partition}"
+    return f"{_CONSUMER}{partition}"
+
+
+def partition_of_consumer(name: str) -> int | None:
+    """The inverse of `consumer`; ``None`` for a consumer that is not the merger's."""
+    number = name.removeprefix(_CONSUMER)
+    return int(number) if number != name and number.isascii() and number.isdigit() else None
 
 
 def ack(node: str) -> str:

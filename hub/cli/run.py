@@ -11,18 +11,21 @@ import typer
 
 from hub.cli.common import now_ms
 from hub.engine import place
+from hub.ingest.partitions import Share
 from hub.merge import log
 from hub.merge.move import move
 from hub.merge.store import HubStore
 from sepe.errors import InvalidInputError
-from sepe.ids import PARTITIONS
 
 if TYPE_CHECKING:
     from hub.endpoints import Endpoints
 
-_PARTITIONS_HELP = "Which partitions to take, as in 0-3 or 0,2,5. Give each process partitions of its own."
+_PARTITIONS_HELP = (
+    "Which partitions to take, as in 0-3 or 0,2,5, of 0-7; 0-7/16 is half of sixteen. Beyond the last it begins"
+    " again at 0, so shares of one kind cover any `hub partitions`. Give each process partitions of its own."
+)
 _DATABASE_HELP = "Its PostgreSQL database, postgresql://…; needed once, then it is known."
-_ALL = f"0-{PARTITIONS - 1}"
+_ALL = "0-7"
 
 
 def register(app: typer.Typer) -> None:
@@ -83,7 +86,7 @@ def register(app: typer.Typer) -> None:
             nats_port=nats_port,
             http=split_address(http, field="--http") if http else None,
             advertise=advertise,
-            partitions=_partitions_of(partitions),
+            partitions=Share.parse(partitions),
             tls=tls,
             insecure_lab=insecure_lab,
         )
@@ -101,7 +104,7 @@ def register(app: typer.Typer) -> None:
         _check_nats(nats, allow_embedded=False)
         if db:
             _check_place(directory, db)
-        chosen = _partitions_of(partitions)
+        chosen = Share.parse(partitions)
         from hub.run import run_worker
         from sepe_io.logs import set_up
 
@@ -142,17 +145,3 @@ def _check_nats(url: str, *, allow_embedded: bool) -> None:
 def _check_tls(mode: str) -> None:
     if mode not in ("auto", "on", "off"):
         raise InvalidInputError("one of auto, on, off", field="--tls", value=mode)
-
-
-def _partitions_of(text: str) -> list[int]:
-    """The partitions of ``0-3`` or ``0,2,5``, in order, each once."""
-    found: set[int] = set()
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        numbers = [int(word) for word in (first, last or first) if word.isascii() and word.isdigit()]
-        if len(numbers) != 2 or not numbers[0] <= numbers[1] < PARTITIONS:
-            raise InvalidInputError(
-                f"partitions go from 0 to {PARTITIONS - 1}", field="--partitions", value=text, hint="Example: 0-3"
-            )
-        found.update(range(numbers[0], numbers[1] + 1))
-    return sorted(found)

@@ -5,6 +5,9 @@ consumers are made as they should be, one pull loop per partition keeps one requ
 are answered, acks are published. A delivery is acknowledged to the broker only when the merger settled it, which
 is after the database's commit.
 
+Which partitions are read follows the hub's count, see `hub.ingest.partitions`. A partition that is not used any
+more is read on until every office must have heard of it and nothing is left in it.
+
 A pull request asks for a heartbeat: silence then means that the broker, the consumer or the line is gone, and the
 pipe is looked at instead of waited for.
 """
@@ -15,7 +18,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -28,11 +31,12 @@ from nats.aio.msg import Msg
 from hub.ingest.acks import corrupt
 from hub.ingest.greetings import Greetings
 from hub.ingest.merger import Merger
+from hub.ingest.partitions import EVERYTHING, Share
 from hub.ingest.pipe import Activity, Pipe
 from hub.merge.store import Arrival, Outcome
 from hub.metrics import Metrics
 from sepe import subjects
-from sepe.errors import TransientError
+from sepe.errors import SepeError, TransientError
 from sepe.ids import PARTITIONS
 from sepe.wire.v1 import sync_pb2
 from sepe_io.channel import NatsIdentity, close_nats, connect_nats
@@ -45,6 +49,9 @@ HEARTBEAT_S = 4
 # Two heartbeats missed.
 SILENCE_S = 9.0
 WATCH_EVERY_S = 5.0
+COUNT_EVERY_S = 1.0
+# Longer than an idle office goes without a greeting, so the last that may use the old count has heard the new one.
+LEAVE_S = 1_200.0
 BACKOFF_S_MIN = 0.1
 BACKOFF_S_MAX = 3.0
 ACKS_WAITING_MAX = 100_000
@@ -81,13 +88,13 @@ class _Delivery:
             # Nobody can tell whose it was, but it came under the node's subject: should it be the node's own, a
             # word on its current epoch makes it send again at once.
             ack = corrupt(last_acks[node], outcome.reason)
-            self.session.publish(subjects.ack(node), ack.SerializeToString())
+            self.session.publish_ack(ack)
 
     def deferred(self, ack: sync_pb2.Ack | None, retry_after_ms: int) -> None:
         self.activity.unsettled -= 1
         self.session.publish(self.reply, b'-NAK {"delay": %d}' % (retry_after_ms * 1_000_000))
         if ack is not None:
-            self.session.publish(subjects.ack(ack.node), ack.SerializeToString())
+            self.session.publish_ack(ack)
 
 
 class NatsIngest:
@@ -104,7 +111,8 @@ class NatsIngest:
         greetings: Greetings,
         metrics: Metrics,
         *,
-        partitions: Iterable[int] = range(PARTITIONS),
+        share: Share = EVERYTHING,
+        read_count: Callable[[], Awaitable[int]] | None = None,
         name: str = "sepe-hub",
         identity: NatsIdentity | None = None,
     ) -> None:
@@ -113,7 +121,10 @@ class NatsIngest:
         self.merger = merger
         self.greetings = greetings
         self.metrics = metrics
-        self.partitions = tuple(partitions)
+        self.share = share
+        # Over how many partitions offices spread their frames, as it was last read.
+        self.count = PARTITIONS
+        self._read_count = read_count
         self.ready = asyncio.Event()
         # The last word on each node that is enrolled: a judged frame's signature was good.
         self.last_acks: dict[str, sync_pb2.Ack] = {}
@@ -128,10 +139,28 @@ class NatsIngest:
         """Publish acks to their nodes; without a connection they are dropped, a greeting tells the same later."""
         if self._session is not None:
             for ack in acks:
-                self._session.publish(subjects.ack(ack.node), ack.SerializeToString())
+                self._session.publish_ack(ack)
 
     async def run(self) -> None:
         """Serve until cancelled, over one connection after the other."""
+        await self._look_at_count()
+        await _first_of(self._serve(), self._keep_count())
+
+    async def _keep_count(self) -> None:
+        while True:
+            await asyncio.sleep(COUNT_EVERY_S)
+            await self._look_at_count()
+
+    async def _look_at_count(self) -> None:
+        if self._read_count is None:
+            return
+        try:
+            self.count = await self._read_count()
+        except SepeError as exc:
+            # Whatever the database has, the merger tells of it; the count stays.
+            _log.warning("partitions.unknown", reason=str(exc))
+
+    async def _serve(self) -> None:
         backoff_s = BACKOFF_S_MIN
         while True:
             try:
@@ -177,7 +206,13 @@ class _Session:
     def __init__(self, ingest: NatsIngest, client: NatsClient) -> None:
         self.ingest = ingest
         self.client = client
-        self.activity = {partition: Activity() for partition in ingest.partitions}
+        # The count that is read, and the one that offices hear of: told only once its consumers are there, so that
+        # no frame is sent where nobody may ever read when the count changes twice in a moment.
+        self.count = self.told_count = ingest.count
+        self.activity = {partition: Activity() for partition in ingest.share.of(self.count)}
+        # Of partitions that are not used any more: since when.
+        self._leaving: dict[int, float] = {}
+        self._recut = asyncio.Event()
         self.pipe = Pipe(client, self.activity)
         self._suspect = asyncio.Event()
         self._outgoing: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(ACKS_WAITING_MAX)
@@ -188,6 +223,11 @@ class _Session:
         if self.client.is_connected:
             with suppress(asyncio.QueueFull):
                 self._outgoing.put_nowait((subject, data))
+
+    def publish_ack(self, ack: sync_pb2.Ack) -> None:
+        """Queue the hub's word to a node; with it goes the count of partitions."""
+        ack.partitions = self.told_count
+        self.publish(subjects.ack(ack.node), ack.SerializeToString())
 
     def look(self) -> None:
         """Look at the connection and the pipe now."""
@@ -201,14 +241,13 @@ class _Session:
         """
         try:
             await self._until_ensured()
+            self._leave(await self.pipe.left_over())
             for subject in _ADVISORIES:
                 await self.client.subscribe(subject, cb=self._on_advisory)
             await self.client.subscribe(subjects.HELLO_ALL, queue="hub", cb=self._on_greeting)
             await self.client.flush(5)
             self.set_ready(True)
-            await _first_of(
-                self._watch(), self._send(), *(self._pull(partition) for partition in self.ingest.partitions)
-            )
+            await _first_of(self._watch(), self._send(), self._pull_all())
         except (nats.errors.Error, OSError, TimeoutError) as exc:
             raise TransientError(f"{type(exc).__name__} {exc}") from exc
         finally:
@@ -232,12 +271,15 @@ class _Session:
                 async with asyncio.timeout(1.0):
                     await self._suspect.wait()
             self._check_connected()
+            self._follow_count()
             if not self._suspect.is_set() and time.monotonic() - looked_at < WATCH_EVERY_S:
                 continue
             self._suspect.clear()
             before = self.pipe.remade
             try:
                 await self.pipe.ensure()
+                self._tell_count()
+                await self._drop_left()
                 self.set_ready(True)
             except TransientError as exc:
                 _log.warning("pipe.unready", reason=str(exc))
@@ -246,6 +288,39 @@ class _Session:
                 self._suspect.set()
             self.ingest.metrics.consumers_remade.inc(self.pipe.remade - before)
             looked_at = time.monotonic()
+
+    def _follow_count(self) -> None:
+        """Read more partitions, or begin to leave some, when the count is another one."""
+        if self.count == self.ingest.count:
+            return
+        _log.info("partitions.changed", before=self.count, count=self.ingest.count)
+        self.count = self.ingest.count
+        wanted = self.ingest.share.of(self.count)
+        for partition in wanted:
+            self._leaving.pop(partition, None)
+            self.activity.setdefault(partition, Activity())
+        self._leave(self.activity.keys() - wanted)
+        self._recut.set()
+        self.look()
+
+    def _tell_count(self) -> None:
+        if self.told_count != self.count:
+            self.told_count = self.count
+            for ack in self.ingest.last_acks.values():
+                self.publish_ack(ack)
+
+    def _leave(self, partitions: Iterable[int]) -> None:
+        """Read these on, though they are not used any more, until `_drop_left` finds them empty."""
+        unused = {one for one in partitions if self.ingest.share.takes(one)} - self.ingest.share.of(self.count)
+        for partition in unused:
+            self.activity.setdefault(partition, Activity())
+            self._leaving.setdefault(partition, time.monotonic())
+
+    async def _drop_left(self) -> None:
+        for partition, since in list(self._leaving.items()):
+            if time.monotonic() - since > LEAVE_S and await self.pipe.drop_empty(partition):
+                del self._leaving[partition], self.activity[partition]
+                self._recut.set()
 
     def set_ready(self, is_ready: bool) -> None:
         """Tell whether frames can travel."""
@@ -256,12 +331,32 @@ class _Session:
         if not self.client.is_connected:
             raise TransientError("the connection is gone")
 
+    async def _pull_all(self) -> None:
+        """One pull loop for each partition that is read."""
+        loops: dict[int, asyncio.Task[None]] = {}
+        try:
+            while True:
+                self._recut.clear()
+                await end_tasks([loops.pop(partition) for partition in loops.keys() - self.activity.keys()])
+                for partition in self.activity.keys() - loops.keys():
+                    loops[partition] = asyncio.create_task(self._pull(partition))
+                changed = asyncio.create_task(self._recut.wait())
+                try:
+                    done, _ = await asyncio.wait([changed, *loops.values()], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    await end_tasks([changed])
+                _check_ended(done - {changed})
+        finally:
+            await end_tasks(loops.values())
+
     async def _pull(self, partition: int) -> None:
         """Keep one request for frames open, as long as the merger has room."""
         inbox = self.client.new_inbox()
         # Unbounded: what comes was asked for, PULL_FRAMES at a time; a dropped frame would wait for ACK_WAIT_S.
         came: asyncio.Queue[Msg] = asyncio.Queue()
-        await self.client.subscribe(f"{inbox}.*", cb=came.put, pending_msgs_limit=0, pending_bytes_limit=0)
+        answers = await self.client.subscribe(
+            f"{inbox}.*", cb=came.put, pending_msgs_limit=0, pending_bytes_limit=0
+        )
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{subjects.STREAM}.{subjects.consumer(partition)}"
         request = json.dumps(
             {
@@ -271,14 +366,18 @@ class _Session:
             }
         ).encode()
         number = 0
-        while True:
-            await self.ingest.merger.room()
-            number += 1
-            reply = f"{inbox}.{number}"
-            await self.client.publish(subject, request, reply=reply)
-            if not await self._receive(partition, came, reply):
-                self.look()
-                await asyncio.sleep(0.25)
+        try:
+            while True:
+                await self.ingest.merger.room()
+                number += 1
+                reply = f"{inbox}.{number}"
+                await self.client.publish(subject, request, reply=reply)
+                if not await self._receive(partition, came, reply):
+                    self.look()
+                    await asyncio.sleep(0.25)
+        finally:
+            with suppress(nats.errors.Error):
+                await answers.unsubscribe()
 
     async def _receive(self, partition: int, came: asyncio.Queue[Msg], reply: str) -> bool:
         """Take what one request brings; whether it ended as it should."""
@@ -328,6 +427,7 @@ class _Session:
             signed = sync_pb2.SignedHello()
         sender = message.subject.rpartition(".")[2]
         ack = await self.ingest.greetings.answer(signed, via="nats", sender=sender)
+        ack.partitions = self.told_count
         self.publish(message.reply, ack.SerializeToString())
 
 
@@ -336,10 +436,14 @@ async def _first_of(*work: Coroutine[Any, Any, None]) -> None:
     tasks = [asyncio.create_task(one) for one in work]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            if task.cancelled():
-                # nats-py cancels the waiting calls of a connection that it closes.
-                raise TransientError("the connection was closed")
-            task.result()
+        _check_ended(done)
     finally:
         await end_tasks(tasks)
+
+
+def _check_ended(done: Iterable[asyncio.Task[Any]]) -> None:
+    for task in done:
+        if task.cancelled():
+            # nats-py cancels the waiting calls of a connection that it closes.
+            raise TransientError("the connection was closed")
+        task.result()

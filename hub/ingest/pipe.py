@@ -69,10 +69,45 @@ class Pipe:
         """
         try:
             await self._ensure_stream()
-            for partition in self._activity:
+            for partition in list(self._activity):
                 await self._ensure_consumer(partition)
         except (nats.errors.Error, OSError, TimeoutError) as exc:
             raise TransientError(f"JetStream: {type(exc).__name__} {exc}") from exc
+
+    async def left_over(self) -> set[int]:
+        """Partitions that have a consumer at the broker.
+
+        Raises:
+            TransientError: the broker does not answer.
+        """
+        try:
+            found = await self._js.consumers_info(subjects.STREAM)
+        except (nats.errors.Error, OSError, TimeoutError) as exc:
+            raise TransientError(f"JetStream: {type(exc).__name__} {exc}") from exc
+        numbers = {subjects.partition_of_consumer(info.name) for info in found}
+        return {number for number in numbers if number is not None}
+
+    async def drop_empty(self, partition: int) -> bool:
+        """Drop the consumer of a partition that is not used any more, unless it still has frames for us.
+
+        A frame that comes in this very moment stays in the stream unread. Its office, which must have missed the
+        hub's word for a quarter of an hour, hears no ack, greets, and sends it again where the hub reads.
+
+        Raises:
+            TransientError: the broker does not answer.
+        """
+        name = subjects.consumer(partition)
+        try:
+            info = await self._js.consumer_info(subjects.STREAM, name)
+            if info.num_pending or info.num_ack_pending or self._activity[partition].unsettled:
+                return False
+            await self._js.delete_consumer(subjects.STREAM, name)
+        except nats.js.errors.NotFoundError:
+            pass  # Another process was faster, or the stream is gone and its frames with it.
+        except (nats.errors.Error, OSError, TimeoutError) as exc:
+            raise TransientError(f"JetStream: {type(exc).__name__} {exc}") from exc
+        _log.info("consumer.dropped", partition=partition)
+        return True
 
     async def _ensure_stream(self) -> None:
         wanted = stream_config()

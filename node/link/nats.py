@@ -32,6 +32,7 @@ from node.link.link import (
 from node.link.trouble import OnTrouble
 from sepe import subjects
 from sepe.errors import TransientError
+from sepe.ids import PARTITIONS, PARTITIONS_MAX
 from sepe.wire.v1 import sync_pb2
 from sepe_io.channel import NatsIdentity, close_nats, connect_nats
 
@@ -64,6 +65,7 @@ class NatsLink:
         self._on_trouble = on_trouble
         self._client: Client | None = None
         self._receipts = ""
+        self._partitions = PARTITIONS
         self._watch_task: asyncio.Task[None] | None = None
         self._is_open = False
 
@@ -95,12 +97,13 @@ class NatsLink:
         request = client.request(subjects.hello(self._node), payload, timeout=GREET_TIMEOUT_S)
         answer = await _within(GREET_TIMEOUT_S, request)
         try:
-            return sync_pb2.Ack.FromString(answer.data)
+            return self._heard(sync_pb2.Ack.FromString(answer.data))
         except DecodeError as exc:
             raise LinkDownError("nats: the answer to the greeting is unreadable") from exc
 
     async def send(self, frame: bytes) -> None:
-        publish = self._opened().publish(subjects.up(self._node), frame, reply=self._receipts)
+        subject = subjects.up(self._node, self._partitions)
+        publish = self._opened().publish(subject, frame, reply=self._receipts)
         await _within(SEND_TIMEOUT_S, publish)
 
     async def close(self) -> None:
@@ -110,6 +113,17 @@ class NatsLink:
         if self._client is not None:
             client, self._client = self._client, None
             await close_nats(client)
+
+    def _heard(self, ack: sync_pb2.Ack) -> sync_pb2.Ack:
+        """Follow the hub's count of partitions from the next frame on.
+
+        Frames on their way in the old partition may then come after those in the new one. That is harmless: the
+        hub takes only the next contiguous frame, answers a gap for one that is early, and drops one it has.
+        Nothing is remembered beyond the connection: each begins with a greeting, whose answer tells the count.
+        """
+        if 0 < ack.partitions <= PARTITIONS_MAX:
+            self._partitions = ack.partitions
+        return ack
 
     async def _subscribe(self, client: Client) -> None:
         self._receipts = client.new_inbox()
@@ -134,7 +148,7 @@ class NatsLink:
         with suppress(DecodeError):
             ack = sync_pb2.Ack.FromString(message.data)
             if ack.node == self._node:
-                self._on_ack(ack)
+                self._on_ack(self._heard(ack))
 
     async def _on_receipt(self, message: Msg) -> None:
         if (message.headers or {}).get("Status") == _NO_RESPONDERS:

@@ -16,6 +16,7 @@ import hub.ingest.pipe
 import sepe_io.channel
 from hub.broker import Broker
 from hub.ingest.acks import coalesced
+from hub.ingest.partitions import NOTHING
 from hub.ingest.pipe import Activity, Pipe
 from sepe import subjects
 from sepe.ids import partition_of
@@ -179,7 +180,7 @@ async def test_a_killed_broker_costs_a_pause_and_nothing_else(tmp_path: Path) ->
 async def test_frames_that_a_killed_hub_had_in_hand_come_again_at_once(tmp_path: Path) -> None:
     node = office()
     make_hub(tmp_path / "hub", node)
-    async with running_hub(tmp_path / "hub", partitions=[]) as at, nats_client(at.nats) as client:
+    async with running_hub(tmp_path / "hub", partitions=NOTHING) as at, nats_client(at.nats) as client:
         await Pipe(client, {partition_of(node.name): Activity()}).ensure()
         await client.jetstream().publish(subjects.up(node.name), node.frame())
         # As a hub does that fetches and is killed before its commit: the broker waits for its ack, ACK_WAIT_S long.
@@ -252,7 +253,7 @@ async def test_a_consumer_that_owes_frames_and_is_silent_is_made_again(
     monkeypatch.setattr(hub.ingest.pipe, "STUCK_S", 0.0)
     make_hub(tmp_path / "hub")
     node = office()
-    async with running_hub(tmp_path / "hub", partitions=[]) as at, nats_client(at.nats) as client:
+    async with running_hub(tmp_path / "hub", partitions=NOTHING) as at, nats_client(at.nats) as client:
         partition = partition_of(node.name)
         pipe = Pipe(client, {partition: Activity()})
         await pipe.ensure()
