@@ -12,13 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sepe.errors import InvalidInputError
+from sepe.errors import InvalidInputError, TransientError
 from sepe_io import sqlite
 from sepe_io.sqlite import Connection
 
 DATABASE = "hub.db"
 PLACE_FILE = "database"
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
+
+
+class ContendedError(TransientError):
+    """Two transactions waited for each other, and the server ended ours; nothing of it is stored. Begin again."""
 
 
 def is_postgres(connection: Connection) -> bool:

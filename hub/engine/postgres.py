@@ -33,6 +33,7 @@ from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper, NumericBinaryLoa
 from psycopg.types.string import StrDumperUnknown
 
 from hub.engine.dialect import SEARCH_PATH, Dialect, Statement
+from hub.engine.place import ContendedError
 from sepe.errors import InvalidInputError, SepeError, TransientError
 from sepe_io.sqlite import (
     BUSY_TIMEOUT_MS,
@@ -52,10 +53,6 @@ _HUB_LOCKS, _NODE_LOCKS = 0x53455045, 0x53455046
 _HUB_LOCK, NUMBER_LOCK = 1, 2
 
 T = TypeVar("T")
-
-
-class ContendedError(TransientError):
-    """Two transactions waited for each other, and the server ended ours; nothing of it is stored. Begin again."""
 
 
 class DatabaseLostError(TransientError):

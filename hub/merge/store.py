@@ -14,6 +14,7 @@ from __future__ import annotations
 import secrets
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
@@ -39,6 +40,8 @@ from sepe_io.sqlite import Connection, transaction, translated
 __all__ = ["DATABASE", "KEY_FILE", "Arrival", "HubStore", "Outcome", "StaleWriterError", "is_hub"]
 
 KEY_FILE = "hub.key"
+# Times that a merge begins again at once when PostgreSQL ended it for another's sake.
+CONTENDED_TRIES = 3
 TOKEN_VALID_MS = 7 * 24 * 3_600_000
 
 _log = logger("hub.merge")
@@ -146,6 +149,9 @@ class HubStore:
             StorageDamagedError: a person must act.
         """
         try:
+            for _ in range(CONTENDED_TRIES):
+                with suppress(place.ContendedError):
+                    return self._merge(arrivals)
             return self._merge(arrivals)
         except SepeError:
             raise

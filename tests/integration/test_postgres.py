@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +144,9 @@ def test_a_worker_stopped_in_a_transaction_loses_it_and_writes_nothing_when_it_w
             one.connection.execute("UPDATE node SET software = 'stale' WHERE node = ?", (node.name,))
             is_stopped.set()
             may_wake.wait(30)
+            with suppress(TransientError):
+                one.connection.execute("SELECT 1")
+            # Whoever goes on all the same writes nothing either, on whatever connection.
             one.connection.execute("UPDATE node SET told_seq = 999 WHERE node = ?", (node.name,))
 
     with ThreadPoolExecutor(1) as threads:
