@@ -28,13 +28,18 @@ PROBLEMS_MAX = 10
 
 
 def no_lost_event(world: FullWorld) -> list[str]:
-    """Every fact that an office committed is in the hub's log, but for those whose last copy a disaster destroyed,
-    those that an office forgot in a disaster while their frame waits in quarantine for a person, and those that it
-    pruned too early, because its own clock and the hub's both showed another year, before a hub was restored."""
+    """Every fact that an office committed is in the hub's log.
+
+    But for those whose last copy a disaster destroyed; those that no outbox has since a disaster while their
+    frame, which a courier may have brought, waits in quarantine for a person; and those that an office pruned too
+    early, because its own clock and the hub's both showed another year, before the hub was restored.
+    """
     oracle = world.oracle
     missing = oracle.committed.keys() - oracle.facts(world.hub.bodies()) - oracle.erased
     if missing:
-        missing -= _in_review(world) & oracle.at_risk
+        in_outboxes = oracle.facts(body for office in world.offices for body in disk.outbox_bodies(office.folder))
+        forgotten = oracle.at_risk | (world.facts_on_offices() - in_outboxes)
+        missing -= _in_review(world) & forgotten
         missing -= pruned_by_two_wrong_clocks(world)
     return [f"fact {fact} of {oracle.committed[fact]} is not in the hub's log" for fact in sorted(missing)]
 

@@ -83,14 +83,19 @@ class LastCommit:
         return (self._folder / DATABASE_NAME).stat().st_mtime_ns, wal.stat().st_size if wal.exists() else 0
 
 
-def office_bodies(folder: Path) -> list[bytes]:
-    """Every event body on an office's disk: its outbox in all epochs, and what it fetched back."""
+def outbox_bodies(folder: Path) -> list[bytes]:
+    """Every event body in an office's outbox, in all epochs."""
     connection = sqlite.connect(folder / DATABASE_NAME)
     try:
-        found = [bytes(body) for (body,) in connection.execute("SELECT body FROM outbox")]
+        return [bytes(body) for (body,) in connection.execute("SELECT body FROM outbox")]
     finally:
         connection.close()
-    return found + [body for frame in courier_frames(folder) for body in reopen_frame(frame).columns.bodies]
+
+
+def office_bodies(folder: Path) -> list[bytes]:
+    """Every event body on an office's disk: its outbox, and what it fetched back."""
+    fetched = [body for frame in courier_frames(folder) for body in reopen_frame(frame).columns.bodies]
+    return outbox_bodies(folder) + fetched
 
 
 def bodies_with(folder: Path, marks: Mapping[int, bytes], connection: Connection | None) -> dict[int, bytes]:
