@@ -22,8 +22,14 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> str:
-    """Where a hub stores, as `HubStore.create` takes it: every test with this fixture runs on both engines."""
+    """Where one hub stores, as `HubStore.create` takes it: every test with this fixture runs on both engines."""
     if request.param == "sqlite":
         return ""
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return server.database()
+    from tests.support.postgres import emptied
+
+    return emptied(request.getfixturevalue("_shared_database"))
+
+
+@pytest.fixture(scope="session")
+def _shared_database(postgres: PostgresServer) -> str:
+    return postgres.database()

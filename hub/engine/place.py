@@ -118,7 +118,7 @@ def claim(directory: Path, url: str) -> None:
         return
     connection = connect_to(url)
     try:
-        if is_prepared(connection):
+        if is_prepared(connection) and connection.execute("SELECT 1 FROM meta LIMIT 1").fetchone():
             raise InvalidInputError(
                 "there is already a hub in this database", field="--db", value="postgresql:",
                 hint="Name an empty one: createdb NAME.",

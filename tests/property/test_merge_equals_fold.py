@@ -63,7 +63,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 @contextmanager
 def hubs(nodes: list[Node], engine: str) -> Iterator[tuple[HubStore, HubStore]]:
     with tempfile.TemporaryDirectory() as scratch:
-        database = emptied(engine, Path(scratch) / "a") if engine else ""
+        database = emptied(engine) if engine else ""
         first = new_hub(Path(scratch) / "a", nodes, is_durable=False, database=database)
         second = new_hub(Path(scratch) / "b", nodes, is_durable=False)
         with first, second:

@@ -17,8 +17,6 @@ from pathlib import Path
 
 import psycopg
 
-from hub.engine import place
-
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
 _numbers = count(1)
@@ -46,15 +44,13 @@ class PostgresServer:
         return self.url.format(name)
 
 
-def emptied(url: str, directory: Path) -> str:
-    """The database as it was before its first hub, for a hub in ``directory``: much faster than a new one."""
+def emptied(url: str) -> str:
+    """The database as it was before its first hub: much faster than a new one."""
     with psycopg.connect(url, autocommit=True) as connection:
         rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'sepe'").fetchall()
         names = [f"sepe.{name}" for (name,) in rows if name != "schema_step"]
         if names:
             connection.execute(f"TRUNCATE {', '.join(names)} RESTART IDENTITY")
-    directory.mkdir(parents=True)
-    place.remember(directory, url)
     return url
 
 
