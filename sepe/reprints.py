@@ -2,8 +2,8 @@
 
 A reprint gives a person a second card, so somebody must have seen why the first one is gone or wrong: a police
 letter for a lost one, the old card itself for a damaged one and for changed data, the proof of the change, the
-moving letter (SKPWNI) on arrival. Whoever moved in, or whose data changed, and who has no old card any more brings a
-police letter. Papers need none of this: they are on plain sheets.
+moving letter (SKPWNI) on arrival. Whoever moved in, or whose data changed, and who has no old card any more brings
+a police letter. Papers need none of this: they are on plain sheets.
 """
 
 from __future__ import annotations
