@@ -215,8 +215,8 @@ INSERT INTO confirmed SELECT number, durable_ms / 3600000, durable_seq, durable_
 """
 
 DISPATCH = """
--- node/printing/printers.py. name: for people. media: what it prints. mode: on, paused or draining. place: its turn
--- in lists, 0 when it is not used.
+-- node/printing/printers.py. name: for people. media: what it prints. mode: on, paused or draining. place: its
+-- turn in lists, 0 when it is not used.
 ALTER TABLE printer ADD COLUMN name TEXT NOT NULL DEFAULT '';
 ALTER TABLE printer ADD COLUMN media TEXT NOT NULL DEFAULT 'card,a4';
 ALTER TABLE printer ADD COLUMN mode TEXT NOT NULL DEFAULT 'on';

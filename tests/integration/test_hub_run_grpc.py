@@ -17,8 +17,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from hub.endpoints import Endpoints
 from hub.dispatch.service import CLAIM_PREFIX, signed_part
+from hub.endpoints import Endpoints
 from hub.ingest.grpc import ENROL_PREFIX
 from hub.merge.store import HubStore
 from sepe import subjects
