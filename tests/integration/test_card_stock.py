@@ -33,7 +33,7 @@ from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError
 from sepe.serials import SerialSet
 from sepe.stock import StockBooks, StockSum
-from sepe_io import keys
+from sepe_io import keys, logs
 from sepe_io.frames import seal_frame
 from sepe_io.sqlite import transaction
 from tests.support.hubs import new_hub, send
@@ -44,6 +44,12 @@ DAY_MS = 86_400_000
 KTP = "ktp-el"
 SECOND = "5371044101909002"
 A, B = "537104-1", "537105-1"
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command in this process must not tie the log to its own stderr, which ends with it."""
+    monkeypatch.setattr(logs, "set_up", lambda level: None)
 
 
 @pytest.fixture
