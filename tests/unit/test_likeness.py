@@ -21,6 +21,12 @@ def person(name: str, date: str = "1990-03-05", sex: str = "P", place: str = "KU
         (person("MARIA TAEK"), person("Maria Ta'ek"), "same_name same_birth_date same_birth_place"),
         (person("MARIA TAEK"), person("TAEK MARIA", place="Kota Kupang"), "same_name same_birth_date same_birth_place"),
         (person("MARIA TAEK"), person("MARIA TAEK", "1990-05-03"), "same_name swapped_birth_date same_birth_place"),
+        # Nothing but the key of name and date leads from one to the other.
+        (
+            person("MARIA TAEK"),
+            person("MARIA TAEK", "1990-05-03", place="KUPAN"),
+            "same_name swapped_birth_date same_birth_place",
+        ),
         (person("MARIA TAEK"), person("MARIA TAEK", "1990-03-08"), "same_name mistyped_birth_date same_birth_place"),
         (person("MOCH. DJOENAEDI"), person("MUHAMMAD JUNAEDI"), "same_name same_birth_date same_birth_place"),
         (person("HJ. SITTI AISYAH"), person("SITI AISYA, S.PD"), "same_name same_birth_date same_birth_place"),
