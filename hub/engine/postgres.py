@@ -46,7 +46,7 @@ from sepe_io.sqlite import (
 
 CONNECT_TIMEOUT_S = 10
 # Longer than any statement's pause inside one of our transactions, short enough that others need not give up.
-STALLED_S = 30
+STALLED_S = 15
 STREAM_ROWS = 5_000
 # The first number of all our advisory locks: "SEPE" and "SEPF".
 _HUB_LOCKS, _NODE_LOCKS = 0x53455045, 0x53455046
