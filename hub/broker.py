@@ -28,7 +28,8 @@ from typing import Any
 
 from hub.broker_access import BrokerAccess
 from sepe.errors import SepeError
-from sepe_io.channel import MESSAGE_BYTES_MAX, AddressBusyError, join_address
+from sepe_io.address import AddressBusyError, join_address
+from sepe_io.channel import MESSAGE_BYTES_MAX
 from sepe_io.logs import logger
 from sepe_io.process import end_child, port_is_free
 from sepe_io.tasks import end_tasks

@@ -41,7 +41,8 @@ from hub.read import status
 from hub.tls import HubTls, open_tls, public_url
 from hub.verify.watch import Times, keep_verifying
 from sepe.errors import InvalidInputError, SepeError, TransientError
-from sepe_io.channel import NatsIdentity, join_address, server_credentials
+from sepe_io.address import join_address
+from sepe_io.channel import NatsIdentity, server_credentials
 from sepe_io.logs import logger
 from sepe_io.process import stop_requests
 from sepe_io.sqlite import translated

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from sepe.errors import InvalidInputError, SepeError
 from sepe_io import certificates
+from sepe_io.address import is_local
 from sepe_io.certificates import DAY_MS, SERVER_VALID_DAYS, Issued
-from sepe_io.channel import is_local
 from sepe_io.keys import replace_secret
 from sepe_io.logs import logger
 

@@ -30,7 +30,7 @@ from node.stock.supplies import supplies
 from node.storage.store import NodeStore
 from sepe.errors import SepeError, TransientError
 from sepe.hlc import wall_ms_of
-from sepe_io.channel import AddressBusyError, join_address
+from sepe_io.address import AddressBusyError, join_address
 from sepe_io.logs import logger
 from sepe_io.process import stop_requests
 from sepe_io.sqlite import DiskFailedError

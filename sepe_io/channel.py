@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ipaddress
 import re
 import time
 from collections.abc import Callable
@@ -32,7 +31,8 @@ import nats.errors
 from nats.aio.client import Client as NatsClient
 
 from sepe.codec import FRAME_BYTES_MAX
-from sepe.errors import InvalidInputError, TransientError
+from sepe.errors import TransientError
+from sepe_io.address import AddressBusyError, join_address
 from sepe_io.certificates import HUB_NAME, believed_ms, client_context, date_fault, dates_of
 from sepe_io.keys import Signer, nats_name
 
@@ -57,37 +57,6 @@ _COMMON_OPTIONS: list[tuple[str, int]] = [
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
 ]
-
-
-class AddressBusyError(TransientError):
-    """Another program listens there already."""
-
-
-def split_address(text: str, *, field: str = "address") -> tuple[str, int]:
-    """HOST and PORT of ``HOST:PORT``; an IPv6 host stands in brackets.
-
-    Raises:
-        InvalidInputError: it is something else.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise InvalidInputError("an address is HOST:PORT", field=field, value=text, hint="Example: 127.0.0.1:7443")
-    return host.strip("[]"), int(port)
-
-
-def join_address(host: str, port: int) -> str:
-    """``HOST:PORT``, with brackets around an IPv6 host."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def is_local(host: str) -> bool:
-    """Whether ``host`` is this machine for certain. A name that must be looked up is not: who answers may lie."""
-    if host.rstrip(".").lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def grpc_channel(address: str, ca_pem: bytes = b"") -> grpc.aio.Channel:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.applications import Starlette
 
-from sepe_io.channel import AddressBusyError, join_address
+from sepe_io.address import AddressBusyError, join_address
 
 STOP_TIMEOUT_S = 1.0
 BACKLOG = 128

@@ -76,7 +76,7 @@ def register(app: typer.Typer) -> None:
             _place(directory, db)
         # Server libraries load only now: the other commands start without them.
         from hub.run import HubOptions, run_hub
-        from sepe_io.channel import split_address
+        from sepe_io.address import split_address
         from sepe_io.logs import set_up
 
         options = HubOptions(

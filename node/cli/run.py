@@ -47,7 +47,7 @@ def register(app: typer.Typer) -> None:
         from importlib.metadata import version
 
         from node.run import RunOptions, run_node
-        from sepe_io.channel import split_address
+        from sepe_io.address import split_address
         from sepe_io.logs import set_up
 
         if log.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
@@ -182,7 +182,7 @@ async def _enrol(folder: Dir, target: str) -> str:
 def _address(text: str) -> str:
     """``text`` itself when it is HOST:PORT or empty."""
     if text:
-        from sepe_io.channel import split_address
+        from sepe_io.address import split_address
 
         split_address(text, field="--hub")
     return text

@@ -16,8 +16,8 @@ from contextlib import suppress
 from node.link.notes import Trouble
 from node.link.trust import NO_TRUST, HubTrust
 from sepe.errors import InvalidInputError, SepeError
+from sepe_io.address import is_local, split_address
 from sepe_io.certificates import HUB_NAME, Dates, client_context, date_fault, dates_of
-from sepe_io.channel import is_local, split_address
 
 ASK_TIMEOUT_S = 4.0
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])

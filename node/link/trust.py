@@ -13,7 +13,8 @@ from node.link.link import LinkDownError
 from node.link.token import CA_NAME
 from sepe import subjects
 from sepe.errors import InvalidInputError
-from sepe_io.channel import NatsIdentity, grpc_channel, is_local, split_address
+from sepe_io.address import is_local, split_address
+from sepe_io.channel import NatsIdentity, grpc_channel
 from sepe_io.keys import Signer
 
 NO_TRUST = "without the hub's certificate nothing is sent beyond this machine; ask the centre for a new token"

@@ -16,7 +16,7 @@ import pytest
 
 import hub.broker
 from hub.broker import Broker, find_program
-from sepe_io.channel import AddressBusyError
+from sepe_io.address import AddressBusyError
 from sepe_io.process import free_port, port_is_free
 from tests.support.live_hub import nats_client, until
 from tests.support.processes import ROOT

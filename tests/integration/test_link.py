@@ -20,7 +20,8 @@ from sepe.codec import FRAME_BYTES_MAX
 from sepe.errors import PeerProtocolError
 from sepe.sync.office import WINDOW_FRAMES
 from sepe.wire.v1 import sync_pb2
-from sepe_io.channel import close_nats, connect_nats, split_address
+from sepe_io.address import split_address
+from sepe_io.channel import close_nats, connect_nats
 from surge.line import Line
 from tests.support.relay_rig import Hub, running_hub, until
 from tests.support.world import Node, nik_of, recorded

@@ -20,7 +20,8 @@ from node.outbox.worker import NUDGE_KEY
 from node.storage.store import NodeStore
 from sepe import subjects
 from sepe.sync import office as machine
-from sepe_io.channel import close_nats, connect_nats, split_address
+from sepe_io.address import split_address
+from sepe_io.channel import close_nats, connect_nats
 from surge.line import Line, Shape
 from tests.support.relay_rig import (
     Hub,

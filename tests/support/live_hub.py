@@ -20,7 +20,8 @@ from hub.run import HubOptions, run_hub
 from sepe import subjects
 from sepe.errors import TransientError
 from sepe.wire.v1 import sync_pb2
-from sepe_io.channel import close_nats, connect_nats, split_address
+from sepe_io.address import split_address
+from sepe_io.channel import close_nats, connect_nats
 from sepe_io.frames import peek_header
 from sepe_io.tasks import end_tasks
 from tests.support.world import Node

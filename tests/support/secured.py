@@ -20,8 +20,9 @@ from node.link.token import CA_NAME
 from node.settings import KEY_NAME, NodeSettings
 from sepe import subjects
 from sepe_io import keys
+from sepe_io.address import split_address
 from sepe_io.certificates import HUB_NAME, Issued, client_context, dates_of, with_authority
-from sepe_io.channel import NatsIdentity, close_nats, connect_nats, split_address
+from sepe_io.channel import NatsIdentity, close_nats, connect_nats
 from sepe_io.tasks import end_tasks
 from tests.support.processes import hub_run
 from tests.support.relay_rig import NODE, Hub

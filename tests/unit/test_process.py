@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from sepe.errors import InvalidInputError
-from sepe_io.channel import join_address, split_address
+from sepe_io.address import join_address, split_address
 from sepe_io.process import end_child, free_port, port_is_free, stop_requests
 
 
