@@ -27,8 +27,8 @@ QUERY_S_MAX = 10.0
 # Printer ids of recent jobs, so that a poll asks for one job instead of the printer's whole memory.
 REMEMBERED_IDS_MAX = 512
 REQUEST_ID_MAX = 2**31 - 1
-# The last one is not for us: CUPS forgets the names of finished jobs when it unloads them, a second or so after they
-# ended, and reads them from its disk again only for an attribute that it does not keep in memory.
+# The last one is not for us: CUPS forgets the names of finished jobs when it unloads them, a second or so after
+# they ended, and reads them from its disk again only for an attribute that it does not keep in memory.
 JOB_ATTRIBUTES = ("job-id", "job-name", "job-state", "job-media-sheets-completed")
 
 OUTCOMES = {
