@@ -40,6 +40,10 @@ SYSTEM_PARTS = {
     "cc": "gcc",
     "faketime": "faketime",
     "pg_ctlcluster": "postgresql",
+    "cupsd": "cups",
+    "lp": "cups-client",
+    "avahi-daemon": "avahi-daemon",
+    "dbus-daemon": "dbus-daemon",
 }
 # Some of them live where an ordinary user's PATH does not look.
 PROGRAM_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
