@@ -121,7 +121,7 @@ async def open_office(
 
             pull = pull_from(target, trust)
             predecessor = Predecessor(
-                worker, store, pull=pull_all_from(target, trust), learn=partial(absorb, store),
+                worker, store, pull=pull_all_from(target, trust), keep=keep_lost,
                 absorbed=partial(absorbed, store), done=partial(_mended, store),
             )  # fmt: skip
             upkeep = Upkeep(

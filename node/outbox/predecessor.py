@@ -6,7 +6,7 @@ is put back from a backup for the second time, and the hub has what it wrote aft
 epoch: what the hub holds there already is not written again.
 
 The events stay the hub's, and no seq of theirs is used again. What they say of residents, cards and blanks is
-learnt, so that nothing is printed twice.
+learnt, so that nothing is printed twice; the frames are kept as courier files, should the hub lose them too.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from node.link.link import PullAll
+from node.outbox.recover import LostRun
+from node.outbox.reopen import KeepLost
 from node.outbox.worker import OutboxWorker
 from node.storage.store import PREDECESSOR_KEY, NodeStore
-from sepe.codec import Columns, fact_digest
+from sepe.codec import fact_digest
 from sepe.errors import PeerProtocolError
 from sepe_io.frames import OpenedFrame, reopen_frame
 from sepe_io.logs import logger
@@ -25,14 +27,12 @@ from sepe_io.logs import logger
 _log = logger("node.predecessor")
 _EVERYTHING = (1 << 62) - 1
 
-# Teaches the desk one run of events: (epoch, first_seq, columns) -> how many were new. A repeat does nothing.
-Learn = Callable[[bytes, int, Columns], int]
-
 
 class Predecessor:
     """See the module.
 
     Args:
+        keep: keeps a run of events and the frame it came in, and teaches the desk; a repeat does nothing.
         absorbed: how far each foreign epoch was learnt, by epoch.
         done: called in the worker thread once everything was learnt.
 
@@ -46,12 +46,12 @@ class Predecessor:
         store: NodeStore,
         *,
         pull: PullAll,
-        learn: Learn,
+        keep: KeepLost,
         absorbed: Callable[[], dict[bytes, int]],
         done: Callable[[], None],
     ) -> None:
         self._worker, self._store, self._pull = worker, store, pull
-        self._learn, self._absorbed, self._done = learn, absorbed, done
+        self._keep, self._absorbed, self._done = keep, absorbed, done
         self.is_taken_up = False
 
     async def take_up(self) -> None:
@@ -67,7 +67,8 @@ class Predecessor:
         held = await self._worker.run(self._absorbed) | await self._worker.run(self._ours)
         events = 0
         async for frame in self._frames(held):
-            events += await self._worker.run(self._teach, frame)
+            await self._worker.run(self._learn, frame)
+            events += frame.header.count
         await self._worker.run(self._end)
         self.is_taken_up = True
         if events:
@@ -82,7 +83,7 @@ class Predecessor:
         """
         facts: set[bytes] = set()
         async for frame in self._frames(await self._worker.run(self._ours)):
-            await self._worker.run(self._teach, frame)
+            await self._worker.run(self._learn, frame)
             columns = frame.columns
             events = zip(columns.niks, columns.stamps, columns.kinds, columns.bodies, strict=True)
             facts.update(fact_digest(*event) for event in events)
@@ -110,8 +111,8 @@ class Predecessor:
         held[header.epoch] = max(known_seq, header.last_seq)
         return frame
 
-    def _teach(self, frame: OpenedFrame) -> int:
-        return self._learn(frame.header.epoch, frame.header.first_seq, frame.columns)
+    def _learn(self, frame: OpenedFrame) -> None:
+        self._keep(LostRun(frame.header.epoch, frame.header.first_seq, frame.columns), frame.data)
 
     def _end(self) -> None:
         with self._store.transaction():

@@ -23,7 +23,6 @@ from node.outbox.view import RelayTimes
 from node.outbox.worker import OutboxWorker
 from node.settings import KEY_NAME
 from node.storage.store import NodeStore
-from sepe.codec import Columns
 from sepe.errors import TransientError
 from sepe.events import Draft
 from sepe.wire.v1 import sync_pb2
@@ -78,12 +77,8 @@ class OfficeMachine(Machine):
         def pull_all(hello: sync_pb2.SignedHello, held: Mapping[bytes, int]) -> AsyncGenerator[bytes, None]:
             return world.network.pull(self.node, self.wire, None, 0, held)
 
-        def learn(epoch: bytes, first_seq: int, columns: Columns) -> int:
-            world.oracle.office_took_back(world.oracle.facts(columns.bodies))
-            return absorb(store, epoch, first_seq, columns)
-
         predecessor = Predecessor(
-            worker, store, pull=pull_all, learn=learn, absorbed=partial(absorbed, store),
+            worker, store, pull=pull_all, keep=keep_lost, absorbed=partial(absorbed, store),
             done=lambda: None,
         )  # fmt: skip
 
