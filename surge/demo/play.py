@@ -85,7 +85,7 @@ async def play(plot: Plot, folder: Path, scene: Scene, say: Callable[[str], None
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
         _look_once(stage)
-        return await _figures(stage)
+        return await _figures_of_one_moment(stage)
 
 
 @asynccontextmanager
@@ -237,6 +237,37 @@ def _left(stage: Stage) -> list[str]:
         if busy:
             left.append(f"{office.name} has jobs {busy}")
     return left
+
+
+async def _figures_of_one_moment(stage: Stage) -> Figures:
+    """What everybody says, taken while nothing moved: a card that waited for another office's right may get it,
+    and be printed, while the accounts are taken.
+
+    Raises:
+        DemoError: something moved for longer than `SETTLE_TIMEOUT_S`.
+    """
+    deadline = time.monotonic() + SETTLE_TIMEOUT_S
+    while time.monotonic() < deadline:
+        before = _marks(stage)
+        figures = await _figures(stage)
+        if _marks(stage) == before:
+            return figures
+        stage.say("a card was printed meanwhile: the accounts are taken again")
+        await _settled(stage)
+    raise DemoError(f"something moved for longer than {SETTLE_TIMEOUT_S:.0f} s")
+
+
+def _marks(stage: Stage) -> list[tuple[int, int, int]]:
+    """What changes when anything happens at an office."""
+    marks = []
+    for office in stage.offices:
+        store = NodeStore.open(office.folder, read_only=True)
+        try:
+            position = store.position()
+        finally:
+            store.close()
+        marks.append((position.last_seq, position.durable_seq, len(sheets(office.tray))))
+    return marks
 
 
 async def _figures(stage: Stage) -> Figures:
