@@ -12,10 +12,10 @@ ROOT = Path(__file__).resolve().parents[2]
 # Files that share the seeds of one speed, so that each worker of the test run gets some.
 PARTS = 4
 BATCHES = 5
-# 900 worlds of a bad line and failing power, 300 with every fault, 60 print days with every fault: what fits into about
-# a hundred seconds of one core. `sepe surge world --seeds N` is the long run.
-STANDARD_SEEDS = 900 // PARTS // BATCHES
-ALL_SEEDS = 300 // PARTS // BATCHES
+# Two thousand worlds: 1,500 of a bad line and failing power, 440 with every fault, 60 print days with every fault; about
+# two minutes of one core. `sepe surge world --seeds N` is the long run.
+STANDARD_SEEDS = 1500 // PARTS // BATCHES
+ALL_SEEDS = 440 // PARTS // BATCHES
 PRINT_DAY_SEEDS = 60 // PARTS // BATCHES
 FULL_SEEDS = 100 // PARTS // BATCHES
 
