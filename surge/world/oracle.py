@@ -48,6 +48,7 @@ class Oracle:
         erased: facts whose last copy a disaster destroyed.
         intents: attempts whose intent was committed.
         unruly: machines whose disk was restored, replaced or cloned: their ledger forgot cards.
+        hub_restores: how often the hub was put back from a backup.
         rights_forgotten: (nik, issue) of the rights whose last move a restored hub forgot.
         taken_away: (nik, issue) of those that an officer gave away although their holder was not gone.
         wishes: cards that were asked for, by the commits that took them.
@@ -63,6 +64,7 @@ class Oracle:
     cards: list[Card] = field(default_factory=list)
     unruly: set[str] = field(default_factory=set)
     rights_forgotten: set[Pair] = field(default_factory=set)
+    hub_restores: int = 0
     taken_away: set[Pair] = field(default_factory=set)
     wishes: list[Wish] = field(default_factory=list)
     hub_clock_wrong: bool = False
