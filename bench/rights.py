@@ -21,11 +21,11 @@ from typing import Any
 import grpc.aio
 
 from hub.dispatch.rights import RightClaim
-from hub.dispatch.service import CLAIM_PREFIX, signed_part
+from hub.dispatch.service import CLAIM_PREFIX
 from hub.merge.store import Arrival, HubStore
 from sepe.rpc.v1 import rights_pb2, rights_pb2_grpc
 from sepe_io.channel import grpc_channel, grpc_server
-from sepe_io.keys import verify
+from sepe_io.keys import signed_part, verify
 from sepe_io.sqlite import connect, transaction
 from tests.support.live_hub import NOW_MS, make_hub
 from tests.support.processes import hub_run, running

@@ -13,6 +13,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from google.protobuf.message import Message
 
 from sepe.errors import SepeError
 
@@ -83,6 +84,15 @@ class KeyFile:
         except OSError:
             return (0, 0)
         return (found.st_mtime_ns, found.st_ino)
+
+
+def signed_part(request: Message, *signatures: str) -> bytes:
+    """What a request signs: the message without its signatures, the fields of these names."""
+    copy = type(request)()
+    copy.CopyFrom(request)
+    for name in signatures or ("signature",):
+        copy.ClearField(name)
+    return copy.SerializeToString(deterministic=True)
 
 
 def save(signer: Signer, path: Path) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -23,7 +23,7 @@ from sepe.errors import PeerProtocolError, TransientError
 from sepe.ids import HUB_NODE
 from sepe.rpc.v1 import attachments_pb2 as rpc
 from sepe.rpc.v1 import attachments_pb2_grpc
-from sepe_io.keys import verify
+from sepe_io.keys import signed_part, verify
 from sepe_io.logs import logger
 from sepe_io.sqlite import DiskFailedError
 
@@ -39,20 +39,6 @@ SCAN_EVERY_S = 2.0
 
 _log = logger("hub.attach")
 _T = TypeVar("_T")
-
-
-class _Signed(Protocol):
-    """A message that a node signed."""
-
-    @property
-    def node(self) -> str: ...
-    @property
-    def key_id(self) -> bytes: ...
-    @property
-    def signature(self) -> bytes: ...
-    def CopyFrom(self, other: Any) -> None: ...
-    def ClearField(self, field_name: Any) -> None: ...
-    def SerializeToString(self, *, deterministic: bool = ...) -> bytes: ...
 
 
 class AttachmentsService(attachments_pb2_grpc.AttachmentsServicer):
@@ -165,7 +151,7 @@ class AttachmentsService(attachments_pb2_grpc.AttachmentsServicer):
 
         return put
 
-    def _check(self, request: _Signed, prefix: bytes) -> None:
+    def _check(self, request: rpc.WantedRequest | rpc.OfferRequest | rpc.PutBegin, prefix: bytes) -> None:
         """Raises PeerProtocolError unless a node of this hub signed the request."""
         if request.node == HUB_NODE:
             raise PeerProtocolError("unknown_node")
@@ -193,14 +179,6 @@ class AttachmentsService(attachments_pb2_grpc.AttachmentsServicer):
             self._failure = shown(exc)
             _log.error("attachments.stopped", reason=self._failure)
             raise TransientError(self._failure) from exc
-
-
-def signed_part(request: _Signed) -> bytes:
-    """What a request signs: the message without its signature."""
-    copy = type(request)()
-    copy.CopyFrom(request)
-    copy.ClearField("signature")
-    return copy.SerializeToString(deterministic=True)
 
 
 def _now_ms() -> int:

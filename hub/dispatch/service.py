@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import grpc
-from google.protobuf.message import Message
 
 from hub.dispatch.feed import News
 from hub.dispatch.rights import Answer, RightClaim, RightReturn
@@ -23,7 +22,7 @@ from sepe.errors import PeerProtocolError, SepeError, TransientError
 from sepe.ids import HUB_NODE
 from sepe.rights import FENCE_MAX
 from sepe.rpc.v1 import rights_pb2, rights_pb2_grpc
-from sepe_io.keys import verify
+from sepe_io.keys import signed_part, verify
 from sepe_io.logs import logger
 
 CLAIM_PREFIX = b"sepe-claim-1\0"
@@ -264,14 +263,6 @@ class RightsService(rights_pb2_grpc.RightsServicer):
             raise PeerProtocolError("bad_signature")
         if abs(request.clock_ms - now_ms) > CLAIM_AGE_MS_MAX:
             raise PeerProtocolError("clock")
-
-
-def signed_part(request: Message) -> bytes:
-    """What a claim, a return or a question for news signs: the message without its signature."""
-    copy = type(request)()
-    copy.CopyFrom(request)
-    copy.ClearField("signature")
-    return copy.SerializeToString(deterministic=True)
 
 
 def _now_ms() -> int:

@@ -40,7 +40,7 @@ from sepe.rpc.v1 import (
 from sepe.wire.v1 import sync_pb2 as wire
 from sepe_io.channel import grpc_server, listen
 from sepe_io.frames import open_hello
-from sepe_io.keys import verify
+from sepe_io.keys import signed_part, verify
 from sepe_io.logs import logger
 from sepe_io.tasks import end_tasks
 
@@ -252,7 +252,7 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServicer):
         if request.node == HUB_NODE:
             raise PeerProtocolError("unknown_node")
         old_key = self._store.public_key_of(request.node, request.old_key_id, now_ms=now_ms)
-        said = ROTATE_PREFIX + rotation_signed_part(request)
+        said = ROTATE_PREFIX + signed_part(request, "old_signature", "new_signature")
         if not (
             verify(old_key, request.old_signature, said)
             and verify(request.new_public_key, request.new_signature, said)
@@ -320,15 +320,6 @@ class GrpcIngest:
         await self._health.enter_graceful_shutdown()
         self._rights.close()
         await self._server.stop(STOP_GRACE_S)
-
-
-def rotation_signed_part(request: enrolment_pb2.RotateRequest) -> bytes:
-    """What both keys of a rotation sign: the message without the signatures."""
-    copy = enrolment_pb2.RotateRequest()
-    copy.CopyFrom(request)
-    copy.ClearField("old_signature")
-    copy.ClearField("new_signature")
-    return copy.SerializeToString(deterministic=True)
 
 
 def _now_ms() -> int:

@@ -13,7 +13,7 @@ from node.link.trust import HubTrust
 from node.printing.rights import Asked, Right, RightAnswer
 from sepe.rpc.v1 import rights_pb2
 from sepe.rpc.v1.rights_pb2_grpc import RightsStub
-from sepe_io.keys import Signer
+from sepe_io.keys import Signer, signed_part
 
 if TYPE_CHECKING:
     # The generator writes these for type checkers only.
@@ -29,14 +29,6 @@ KEPT_MAX = 500
 
 Request = TypeVar("Request", rights_pb2.ClaimRequest, rights_pb2.ReturnRequest, rights_pb2.ChangesRequest)
 Response = TypeVar("Response", rights_pb2.ClaimResponse, rights_pb2.ReturnResponse, rights_pb2.ChangesResponse)
-
-
-def signed_part(request: Request, prefix: bytes = CLAIM_PREFIX) -> bytes:
-    """What a request signs: the message without its signature."""
-    copy = type(request)()
-    copy.CopyFrom(request)
-    copy.ClearField("signature")
-    return prefix + copy.SerializeToString(deterministic=True)
 
 
 class GrpcRights:
@@ -118,7 +110,7 @@ class GrpcRights:
     ) -> Response:  # fmt: skip
         signer = self._signer()
         request.node, request.key_id, request.clock_ms = self._node, signer.key_id, max(clock_ms, 0)
-        request.signature = signer.sign(signed_part(request, prefix))
+        request.signature = signer.sign(prefix + signed_part(request))
         try:
             return await call(request, timeout=timeout_s)
         except aio.AioRpcError as exc:

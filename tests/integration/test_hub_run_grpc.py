@@ -17,7 +17,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from hub.dispatch.service import CLAIM_PREFIX, signed_part
+from hub.dispatch.service import CLAIM_PREFIX
 from hub.endpoints import Endpoints
 from hub.ingest.grpc import ENROL_PREFIX
 from hub.merge.store import HubStore
@@ -25,7 +25,7 @@ from sepe import subjects
 from sepe.rpc.v1 import enrolment_pb2, enrolment_pb2_grpc, rights_pb2, rights_pb2_grpc, sync_pb2, sync_pb2_grpc
 from sepe.wire.v1 import sync_pb2 as wire
 from sepe_io.channel import grpc_channel
-from sepe_io.keys import Signer
+from sepe_io.keys import Signer, signed_part
 from tests.support.live_hub import acks_of as nats_acks_of
 from tests.support.live_hub import digest_of, digest_of_merged, make_hub, nats_client, running_hub, until_durable
 from tests.support.world import Node, nik_of, recorded
