@@ -24,10 +24,14 @@ def note_confirmed(connection: Connection, number: int, seq: int, at_ms: int) ->
     Args:
         at_ms: the later of our clock and the hub's; a clock that was wrong makes us keep rows longer, not shorter.
     """
-    connection.execute("DELETE FROM confirmed WHERE epoch = ? AND seq > ?", (number, seq))
     connection.execute(
         "INSERT OR REPLACE INTO confirmed VALUES (?, ?, ?, ?)", (number, at_ms // _HOUR_MS, seq, at_ms)
     )
+
+
+def forget_confirmed(connection: Connection, number: int, seq: int) -> None:
+    """The hub lost what lies above ``seq``: that counts from when it is confirmed again."""
+    connection.execute("DELETE FROM confirmed WHERE epoch = ? AND seq > ?", (number, seq))
 
 
 def prune_batch(connection: Connection, current: int, last_seq: int, *, before_ms: int, keep_bytes: int) -> int:

@@ -252,7 +252,9 @@ class NodeStore:
                 self.connection.execute(
                     "UPDATE epoch SET durable_seq = ?, durable_ms = ? WHERE number = ?", (seq, now_ms, tail.number)
                 )
-                prune.note_confirmed(self.connection, tail.number, seq, max(now_ms, self.clock().hub_ms))
+                if went_back:
+                    prune.forget_confirmed(self.connection, tail.number, seq)
+                prune.note_confirmed(self.connection, tail.number, seq, max(now_ms, tail.hub_ms))
 
     def see_hub_clock(self, hub_ms: int, now_ms: int | None = None) -> None:
         """Remember the hub's clock, so that our later stamps lie above it. It only rises.
