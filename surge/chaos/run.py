@@ -16,7 +16,6 @@ from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
-from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError, SepeError
 from sepe.region import zone
 from sepe.subjects import STREAM
@@ -25,6 +24,7 @@ from surge.chaos.checks import Check, judge
 from surge.chaos.plan import Blow, Strike, plan
 from surge.demo.parts import run_sepe
 from surge.line import Line
+from surge.look import position_of
 from surge.people import NikSpace, Populace
 from surge.visits import visits
 
@@ -323,11 +323,7 @@ def _positions(stage: _Stage) -> list[tuple[int, int]]:
     """(last, durable) of each office, read as the status command reads them."""
     found = []
     for office in stage.offices:
-        store = NodeStore.open(office.folder, read_only=True)
-        try:
-            position = store.position()
-        finally:
-            store.close()
+        position = position_of(office.folder)
         found.append((position.last_seq, position.durable_seq))
     return found
 

@@ -22,6 +22,7 @@ from surge.demo.plot import CUT_AT, CUT_OFFICE, HEAL_AT, OFFICES, PURGE_AT, Plot
 from surge.demo.verdict import Figures
 from surge.demo.view import OfficeScene, Scene
 from surge.line import Line
+from surge.look import position_of
 
 PRINTER_PACE_S = 0.15
 BLANKS = 400
@@ -261,11 +262,7 @@ def _marks(stage: Stage) -> list[tuple[int, int, int]]:
     """What changes when anything happens at an office."""
     marks = []
     for office in stage.offices:
-        store = NodeStore.open(office.folder, read_only=True)
-        try:
-            position = store.position()
-        finally:
-            store.close()
+        position = position_of(office.folder)
         marks.append((position.last_seq, position.durable_seq, len(sheets(office.tray))))
     return marks
 

@@ -59,7 +59,7 @@ def exactly_once_in_log(world: FullWorld) -> list[str]:
     return [f"event {name} is in the log {count} times" for name, count in names.items() if count > 1] + [
         f"fact {fact} is in the log {len(ids)} times"
         for fact, ids in sorted(facts.items())
-        if len(ids) > 1 and not is_of_two_disasters(ids, put_back, world.hub_restores)
+        if len(ids) > 1 and not is_of_two_disasters(ids, put_back, world.oracle.hub_restores)
     ]
 
 
@@ -116,7 +116,7 @@ def pruned_by_two_wrong_clocks(world: FullWorld) -> set[int]:
 
     The margin counts by the earlier of two clocks, so one wrong clock shortens nothing; two do.
     """
-    if not world.hub_restores or world.hub.name not in world.far_ahead:
+    if not world.oracle.hub_restores or world.hub.name not in world.far_ahead:
         return set()
     left = world.facts_on_offices()
     return {

@@ -55,7 +55,6 @@ class FullWorld:
         self.broker.wake = self.hub.pump
         self.offices: list[OfficeMachine] = []
         self.far_ahead: set[str] = set()
-        self.hub_restores = 0
 
     @property
     def now_s(self) -> float:
@@ -225,7 +224,6 @@ class FullWorld:
 
     def _restore_hub(self, backup: Path) -> None:
         self.hub.die()
-        self.hub_restores += 1
         facts = self.oracle.facts
         before = facts(self.hub.bodies())
         self.hub.restore(backup)

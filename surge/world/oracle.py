@@ -103,4 +103,5 @@ class Oracle:
 
     def hub_disk_changed(self, gone: set[int], *, on_offices: set[int]) -> None:
         """The hub's disk lost ``gone``; the offices still have the rest and must bring it again."""
+        self.hub_restores += 1
         self.erased |= (gone & self.at_risk) - on_offices

@@ -282,7 +282,6 @@ class World:
         rights = self.hub.disk.rights
         self.hub.disk = backup.restored()
         self.hub.disk.feed_id = self.rng.getrandbits(32)
-        oracle.hub_restores += 1
         oracle.rights_forgotten |= {key for key, entry in rights.items() if self.hub.disk.rights.get(key) != entry}
         gone = before - oracle.facts(self.hub.disk.bodies())
         oracle.hub_disk_changed(gone, on_offices=self.facts_on_offices())
