@@ -44,6 +44,8 @@ SYSTEM_PARTS = {
     "lp": "cups-client",
     "avahi-daemon": "avahi-daemon",
     "dbus-daemon": "dbus-daemon",
+    "chromium": "chromium",
+    "promtool": "prometheus",
 }
 # Some of them live where an ordinary user's PATH does not look.
 PROGRAM_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
