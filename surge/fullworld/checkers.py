@@ -42,7 +42,7 @@ def no_lost_event(world: FullWorld) -> list[str]:
         in_outboxes = oracle.facts(body for office in world.offices for body in disk.outbox_bodies(office.folder))
         forgotten = oracle.at_risk | (world.facts_on_offices() - in_outboxes)
         missing -= _in_review(world) & forgotten
-        missing -= pruned_by_two_wrong_clocks(world)
+        missing -= oracle.pruned_early(world.facts_on_offices())
     return [f"fact {fact} of {oracle.committed[fact]} is not in the hub's log" for fact in sorted(missing)]
 
 
@@ -109,21 +109,6 @@ CHECKERS: dict[str, Check] = {
     "convergence": convergence,
     "files_are_whole": files_are_whole,
 }
-
-
-def pruned_by_two_wrong_clocks(world: FullWorld) -> set[int]:
-    """The facts that an office pruned before their time and a restored hub lost.
-
-    The margin counts by the earlier of two clocks, so one wrong clock shortens nothing; two do.
-    """
-    if not world.oracle.hub_restores or world.hub.name not in world.far_ahead:
-        return set()
-    left = world.facts_on_offices()
-    return {
-        fact
-        for fact, name in world.oracle.committed.items()
-        if name in world.far_ahead and fact not in left
-    }  # fmt: skip
 
 
 def _in_review(world: FullWorld) -> set[int]:

@@ -15,7 +15,7 @@ from hub.merge.arrival import VIA_IMPORT, Arrival
 from hub.merge.digest import digest
 from surge.fullworld import disk
 from surge.fullworld.chance import seeded_chance
-from surge.fullworld.checkers import CHECKERS, PROBLEMS_MAX, pruned_by_two_wrong_clocks
+from surge.fullworld.checkers import CHECKERS, PROBLEMS_MAX
 from surge.fullworld.loop import VirtualLoop
 from surge.fullworld.verdict import Verdict
 from surge.fullworld.world import FIRST_KECAMATAN, FullWorld, niks
@@ -159,14 +159,15 @@ def _figures(world: FullWorld) -> dict[str, int]:
     def count(statement: str) -> int:
         return int(world.hub.store.connection.execute(statement).fetchone()[0])
 
+    merged = world.oracle.facts(world.hub.bodies())
     return {
         "events": len(world.oracle.committed),
         "frames_logged": count("SELECT count(*) FROM frame"),
         "epochs": count("SELECT count(*) FROM epoch"),
         "quarantined": count("SELECT count(*) FROM quarantine"),
         "parked": count("SELECT count(*) FROM parked"),
-        "erased": len(world.oracle.erased - world.oracle.facts(world.hub.bodies())),
-        "pruned_too_early": len(pruned_by_two_wrong_clocks(world) - world.oracle.facts(world.hub.bodies())),
+        "erased": len(world.oracle.erased - merged),
+        "pruned_too_early": len(world.oracle.pruned_early(world.facts_on_offices()) - merged),
         "power_cuts": sum("loses power" in line for line in world.story),
         "links": world.network.opened,
         "virtual_s": int(world.now_s),

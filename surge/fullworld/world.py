@@ -34,7 +34,6 @@ class FullWorld:
     Attributes:
         story: what happened, line by line, with the time.
         problems: per checker, what was found.
-        far_ahead: machines whose clock was ever ahead by more than the retention margin.
         sent: frames that reached the broker, to be delivered once more at the end.
     """
 
@@ -54,7 +53,6 @@ class FullWorld:
         self.hub = HubMachine(self, path)
         self.broker.wake = self.hub.pump
         self.offices: list[OfficeMachine] = []
-        self.far_ahead: set[str] = set()
 
     @property
     def now_s(self) -> float:
@@ -135,7 +133,7 @@ class FullWorld:
         self.tell(f"{machine.name}: clock off by {offset_ms} ms")
         machine.clock_offset_ms = offset_ms
         if offset_ms > KEEP_MS:
-            self.far_ahead.add(machine.name)
+            self.oracle.far_ahead.add(machine.name)
         self.after(lasts_s, self._set_clock, machine)
 
     def stop_broker(self, lasts_s: float) -> None:

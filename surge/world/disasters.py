@@ -7,6 +7,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
+from sepe.ids import HUB_NODE
 from surge.world.faults import OUTAGE_HOURS_MAX
 from surge.world.loop import DAY_MS, HOUR_MS, MINUTE_MS, YEAR_MS
 
@@ -136,6 +137,7 @@ def _jump_clock(world: World) -> None:
     office.clock_offset_ms = rng.choice(
         (5 * YEAR_MS, -5 * YEAR_MS, 10 * YEAR_MS, -world.loop.now_ms, 8 * MINUTE_MS, -40 * MINUTE_MS, 2 * HOUR_MS)
     )
+    _note_clock(world, office.name, office.clock_offset_ms)
     world.tell(f"{office.name}: clock jumps by {office.clock_offset_ms // MINUTE_MS} minutes")
     world.loop.after(_while(world), _set_clock, world, office)
 
@@ -159,12 +161,18 @@ def _empty_hub(world: World) -> None:
 def _jump_hub_clock(world: World) -> None:
     world.hub.clock_offset_ms = world.rng.choice((YEAR_MS, -YEAR_MS, HOUR_MS, -HOUR_MS))
     world.oracle.hub_clock_wrong = True
+    _note_clock(world, HUB_NODE, world.hub.clock_offset_ms)
     world.tell(f"hub: clock jumps by {world.hub.clock_offset_ms // MINUTE_MS} minutes")
     world.loop.after(_while(world), _set_hub_clock, world)
 
 
 def _set_hub_clock(world: World) -> None:
     world.hub.clock_offset_ms = 0
+
+
+def _note_clock(world: World, machine: str, offset_ms: int) -> None:
+    if offset_ms > world.margin_ms:
+        world.oracle.far_ahead.add(machine)
 
 
 def _purge(world: World) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from sepe.ids import HUB_NODE
+
 Pair = tuple[int, int]
 
 
@@ -52,6 +54,7 @@ class Oracle:
         rights_forgotten: (nik, issue) of the rights whose last move a restored hub forgot.
         taken_away: (nik, issue) of those that an officer gave away although their holder was not gone.
         wishes: cards that were asked for, by the commits that took them.
+        far_ahead: machines, of them the hub as `HUB_NODE`, whose clock was ever ahead by more than the margin.
         hasty_acks: words of the hub that named a watermark which its disk had not reached.
     """
 
@@ -67,6 +70,7 @@ class Oracle:
     hub_restores: int = 0
     taken_away: set[Pair] = field(default_factory=set)
     wishes: list[Wish] = field(default_factory=list)
+    far_ahead: set[str] = field(default_factory=set)
     hub_clock_wrong: bool = False
     hasty_acks: int = 0
     blanks_received: dict[str, int] = field(default_factory=dict)
@@ -105,3 +109,17 @@ class Oracle:
         """The hub's disk lost ``gone``; the offices still have the rest and must bring it again."""
         self.hub_restores += 1
         self.erased |= (gone & self.at_risk) - on_offices
+
+    def pruned_early(self, on_offices: set[int]) -> set[int]:
+        """The facts that offices pruned before their time and a restored hub lost.
+
+        The margin counts by the earlier of the office's clock and the hub's, so one wrong clock shortens nothing;
+        two do, and what was pruned meanwhile is gone with a hub that is put back (docs/guarantees.md).
+        """
+        if not self.hub_restores or HUB_NODE not in self.far_ahead:
+            return set()
+        return {
+            fact
+            for fact, machine in self.committed.items()
+            if machine in self.far_ahead and fact not in on_offices
+        }  # fmt: skip

@@ -2,7 +2,8 @@
 
 Three things may rightly stand in its place: the fact's last copy was destroyed by a disaster before the hub had it
 (*erased*); the office forgot it in a disaster and its frame was refused as a fork, so it waits in quarantine for a
-person (*in review*). What an office still holds, or pruned, must be in the log: a prune is a promise.
+person (*in review*); the office pruned it while its clock and the hub's both showed another year, and the hub was
+put back (*pruned early*). What else an office still holds, or pruned, must be in the log: a prune is a promise.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ def check(ending: Ending) -> list[str]:
     if not missing:
         return []
     missing -= in_review(world) & oracle.at_risk
+    missing -= oracle.pruned_early(world.facts_on_offices())
     return [f"fact {fact} of {oracle.committed[fact]} is not in the hub's log" for fact in sorted(missing)]
 
 
