@@ -15,19 +15,7 @@ from node.storage.store import NodeStore
 from sepe.codec import chain_start
 from sepe.events import Kind
 from sepe.ids import HUB_NODE
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One question with its answer."""
-
-    name: str
-    expected: object
-    found: object
-
-    @property
-    def holds(self) -> bool:
-        return self.expected == self.found
+from surge.check import Check
 
 
 @dataclass(frozen=True, slots=True)

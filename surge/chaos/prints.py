@@ -37,7 +37,7 @@ from sepe.ids import EventId
 from sepe.resident import fold
 from sepe_io.process import end_child
 from surge.chaos.cast import Kept, sepe
-from surge.chaos.checks import Check
+from surge.check import Check
 from surge.demo.parts import run_sepe
 
 NODE = "537104-1"

@@ -20,8 +20,9 @@ from sepe.errors import InvalidInputError, SepeError
 from sepe.region import zone
 from sepe.subjects import STREAM
 from surge.chaos.cast import Desk, Grip, Kept, broker_of, sepe
-from surge.chaos.checks import Check, judge
+from surge.chaos.checks import judge
 from surge.chaos.plan import Blow, Strike, plan
+from surge.check import Check
 from surge.demo.parts import run_sepe
 from surge.line import Line
 from surge.look import position_of

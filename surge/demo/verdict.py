@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from surge.check import Check
 from surge.demo.plot import Plot
 
 OUT_OF_PRINTER = frozenset({"printed", "handed_over"})
@@ -40,19 +41,6 @@ class Figures:
     nodes: Mapping[str, Mapping[str, Any]]
     jobs: Sequence[Mapping[str, Any]]
     sheets: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One question with its answer. ``expected`` and ``found`` are shown side by side."""
-
-    name: str
-    expected: object
-    found: object
-
-    @property
-    def holds(self) -> bool:
-        return self.expected == self.found
 
 
 @dataclass(frozen=True, slots=True)

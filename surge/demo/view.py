@@ -10,7 +10,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from surge.demo.verdict import Check, ProductRow
+from surge.check import Check
+from surge.demo.verdict import ProductRow
 
 STORY_LINES = 8
 LINK_STYLES = {"nats": "green", "grpc": "cyan", "offline": "bold red"}
