@@ -32,6 +32,9 @@ class Kind(IntEnum):
     RIGHT_MOVED = event_pb2.KIND_RIGHT_MOVED
     CARD_WITHDRAWN = event_pb2.KIND_CARD_WITHDRAWN
     ROLL_MOVED = event_pb2.KIND_ROLL_MOVED
+    CARD_REROUTED = event_pb2.KIND_CARD_REROUTED
+    BLANKS_ORDERED = event_pb2.KIND_BLANKS_ORDERED
+    ROLL_ASKED = event_pb2.KIND_ROLL_ASKED
 
 
 BODIES: dict[int, type[Message]] = {
@@ -44,10 +47,18 @@ BODIES: dict[int, type[Message]] = {
     Kind.RIGHT_MOVED: event_pb2.RightMoved,
     Kind.CARD_WITHDRAWN: event_pb2.CardWithdrawn,
     Kind.ROLL_MOVED: event_pb2.RollMoved,
+    Kind.CARD_REROUTED: event_pb2.CardRerouted,
+    Kind.BLANKS_ORDERED: event_pb2.BlanksOrdered,
+    Kind.ROLL_ASKED: event_pb2.RollAsked,
 }
 
 # Kinds that only the hub may write: an office's frame that carries one is refused.
-HUB_KINDS = frozenset({Kind.CASE_DECIDED, Kind.RIGHT_MOVED, Kind.ROLL_MOVED})
+HUB_KINDS = frozenset(
+    {
+        Kind.CASE_DECIDED, Kind.RIGHT_MOVED, Kind.ROLL_MOVED, Kind.CARD_REROUTED, Kind.BLANKS_ORDERED,
+        Kind.ROLL_ASKED,
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

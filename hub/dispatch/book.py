@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from hub.dispatch import moves
 from sepe.codec import Columns
 from sepe.errors import PeerProtocolError
 from sepe.events import Kind, body_of
 from sepe.rights import FENCE_MAX, HOME_FENCE, Entry, kecamatan_of
 from sepe.wire.v1 import event_pb2
 from sepe_io.sqlite import Connection
+
+_KINDS = frozenset({Kind.RIGHT_MOVED, Kind.ROLL_MOVED, Kind.CARD_REROUTED, Kind.BLANKS_ORDERED, Kind.ROLL_ASKED})
 
 
 def home_machine(connection: Connection, nik: int) -> str:
@@ -51,16 +54,21 @@ def own_entry(connection: Connection, nik: int, product: str, issue: int) -> Ent
 def apply_frame(connection: Connection, columns: Columns, start: int, prefix: str = "") -> None:
     """Fold the moved rights of a hub's frame, in any order: the highest fence stands, ties go by stamp.
 
+    Decisions on what is to go elsewhere are folded as well (`hub.dispatch.moves`).
+
     Args:
         prefix: of the tables' names, for a rebuild beside those in use.
     """
     for index in range(start, len(columns)):
-        if columns.kinds[index] not in (Kind.RIGHT_MOVED, Kind.ROLL_MOVED):
+        if columns.kinds[index] not in _KINDS:
             continue
         try:
             moved = body_of(columns.kinds[index], columns.bodies[index])
         except PeerProtocolError:
             continue  # Parked with its reason.
+        if isinstance(moved, moves.Decided):
+            moves.apply(connection, columns.niks[index], columns.stamps[index], moved, prefix)
+            continue
         assert isinstance(moved, event_pb2.RightMoved | event_pb2.RollMoved)
         if moved.fence > FENCE_MAX:
             continue

@@ -62,6 +62,48 @@ CREATE TABLE {table} (
 );
 """
 
+# What officers decided on cards, blanks and rolls that are to go elsewhere: the newest decision on each subject.
+_REROUTE_TABLE = """
+CREATE TABLE {table} (
+    nik INTEGER NOT NULL,
+    product TEXT NOT NULL,
+    issue INTEGER NOT NULL,
+    from_node TEXT NOT NULL,
+    to_node TEXT NOT NULL,
+    until_ms INTEGER NOT NULL,
+    stamp INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    officer TEXT NOT NULL,
+    PRIMARY KEY (nik, product, issue)
+) WITHOUT ROWID;
+"""
+
+_BLANKS_ORDER_TABLE = """
+CREATE TABLE {table} (
+    product TEXT NOT NULL,
+    from_node TEXT NOT NULL,
+    to_node TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    until_ms INTEGER NOT NULL,
+    stamp INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    officer TEXT NOT NULL,
+    PRIMARY KEY (product, from_node, to_node)
+) WITHOUT ROWID;
+"""
+
+_ROLL_ASK_TABLE = """
+CREATE TABLE {table} (
+    kecamatan INTEGER PRIMARY KEY,
+    from_node TEXT NOT NULL,
+    to_node TEXT NOT NULL,
+    fence INTEGER NOT NULL,
+    stamp INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    officer TEXT NOT NULL
+);
+"""
+
 # NOT EXISTS, because the upsert's own conflict rule would override an OR IGNORE in the trigger.
 HEAD_TRIGGERS = tuple(
     f"CREATE TRIGGER head_{name} AFTER {change} ON head WHEN {_SUSPECT.format(row='new')}"
@@ -74,7 +116,10 @@ SUSPECT_HEADS = f"SELECT nik FROM head WHERE {_SUSPECT.format(row='head')}"
 
 # Tables that a rebuild makes anew, by the name they have in use.
 _REBUILT_FIRST = {"head": _HEAD_TABLE, "parked": _PARKED_TABLE, "print_right": _RIGHT_TABLE}
-REBUILT = {**_REBUILT_FIRST, "roll_right": _ROLL_RIGHT_TABLE}
+_REBUILT_MOVES = {
+    "reroute": _REROUTE_TABLE, "blanks_order": _BLANKS_ORDER_TABLE, "roll_ask": _ROLL_ASK_TABLE,
+}  # fmt: skip
+REBUILT = {**_REBUILT_FIRST, "roll_right": _ROLL_RIGHT_TABLE, **_REBUILT_MOVES}
 
 _FIRST = (
     """
@@ -305,4 +350,21 @@ CREATE TABLE print_room (
 ) WITHOUT ROWID;
 """
 
-STEPS = [_FIRST, _RETIRED_KEYS, _READING_BACK, _DISPATCH, _LIKENESS, _PRINT_ROOM]
+# left_card: cards that a machine told it will not print today, in the order of its queue. No truth: told anew.
+_MOVES = (
+    "".join(template.format(table=table) for table, template in _REBUILT_MOVES.items())
+    + """
+CREATE TABLE left_card (
+    node TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    nik INTEGER NOT NULL,
+    product TEXT NOT NULL,
+    issue INTEGER NOT NULL,
+    finish_ms INTEGER NOT NULL,
+    why TEXT NOT NULL,
+    PRIMARY KEY (node, place)
+) WITHOUT ROWID;
+"""
+)
+
+STEPS = [_FIRST, _RETIRED_KEYS, _READING_BACK, _DISPATCH, _LIKENESS, _PRINT_ROOM, _MOVES]

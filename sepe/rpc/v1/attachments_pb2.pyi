@@ -327,3 +327,69 @@ class PutResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PutResponse: _TypeAlias = PutResponse  # noqa: Y015
+
+@_typing.final
+class GetRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    CLOCK_MS_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    NIK_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ISSUE_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    key_id: _builtins.bytes
+    clock_ms: _builtins.int
+    """Milliseconds since 1970; refused more than five minutes from the hub's clock."""
+    signature: _builtins.bytes
+    """Ed25519 over "sepe-get-1\\0" followed by this message without its signature."""
+    nik: _builtins.int
+    """The card for which it is needed; its right must be this machine's."""
+    product: _builtins.str
+    issue: _builtins.int
+    sha256: _builtins.bytes
+    """Of the plain photo, as the recording names it."""
+    offset: _builtins.int
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        key_id: _builtins.bytes = ...,
+        clock_ms: _builtins.int = ...,
+        signature: _builtins.bytes = ...,
+        nik: _builtins.int = ...,
+        product: _builtins.str = ...,
+        issue: _builtins.int = ...,
+        sha256: _builtins.bytes = ...,
+        offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_ms", b"clock_ms", "issue", b"issue", "key_id", b"key_id", "nik", b"nik", "node", b"node", "offset", b"offset", "product", b"product", "sha256", b"sha256", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRequest: _TypeAlias = GetRequest  # noqa: Y015
+
+@_typing.final
+class GetResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetResponse: _TypeAlias = GetResponse  # noqa: Y015

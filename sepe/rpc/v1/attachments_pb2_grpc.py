@@ -51,6 +51,11 @@ class AttachmentsStub:
                 request_serializer=sepe_dot_rpc_dot_v1_dot_attachments__pb2.PutRequest.SerializeToString,
                 response_deserializer=sepe_dot_rpc_dot_v1_dot_attachments__pb2.PutResponse.FromString,
                 _registered_method=True)
+        self.Get = channel.unary_stream(
+                '/sepe.rpc.v1.Attachments/Get',
+                request_serializer=sepe_dot_rpc_dot_v1_dot_attachments__pb2.GetRequest.SerializeToString,
+                response_deserializer=sepe_dot_rpc_dot_v1_dot_attachments__pb2.GetResponse.FromString,
+                _registered_method=True)
 
 
 class AttachmentsServicer:
@@ -79,6 +84,13 @@ class AttachmentsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Get(self, request, context):
+        """The photo of a card that an officer had moved to this machine, opened, in pieces from an offset on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AttachmentsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,6 +108,11 @@ def add_AttachmentsServicer_to_server(servicer, server):
                     servicer.Put,
                     request_deserializer=sepe_dot_rpc_dot_v1_dot_attachments__pb2.PutRequest.FromString,
                     response_serializer=sepe_dot_rpc_dot_v1_dot_attachments__pb2.PutResponse.SerializeToString,
+            ),
+            'Get': grpc.unary_stream_rpc_method_handler(
+                    servicer.Get,
+                    request_deserializer=sepe_dot_rpc_dot_v1_dot_attachments__pb2.GetRequest.FromString,
+                    response_serializer=sepe_dot_rpc_dot_v1_dot_attachments__pb2.GetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -181,6 +198,33 @@ class Attachments:
             '/sepe.rpc.v1.Attachments/Put',
             sepe_dot_rpc_dot_v1_dot_attachments__pb2.PutRequest.SerializeToString,
             sepe_dot_rpc_dot_v1_dot_attachments__pb2.PutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Get(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sepe.rpc.v1.Attachments/Get',
+            sepe_dot_rpc_dot_v1_dot_attachments__pb2.GetRequest.SerializeToString,
+            sepe_dot_rpc_dot_v1_dot_attachments__pb2.GetResponse.FromString,
             options,
             channel_credentials,
             insecure,

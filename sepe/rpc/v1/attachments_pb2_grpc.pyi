@@ -41,6 +41,8 @@ class AttachmentsStub:
     """How many bytes of each attachment the hub holds; asked on every new line."""
     Put: _grpc.StreamStreamMultiCallable[_attachments_pb2.PutRequest, _attachments_pb2.PutResponse]
     """The rest of one attachment: a begin, then chunks; each is answered when its bytes are on the hub's disk."""
+    Get: _grpc.UnaryStreamMultiCallable[_attachments_pb2.GetRequest, _attachments_pb2.GetResponse]
+    """The photo of a card that an officer had moved to this machine, opened, in pieces from an offset on."""
 
 @_typing.type_check_only
 class AttachmentsAsyncStub(AttachmentsStub):
@@ -55,6 +57,8 @@ class AttachmentsAsyncStub(AttachmentsStub):
     """How many bytes of each attachment the hub holds; asked on every new line."""
     Put: _aio.StreamStreamMultiCallable[_attachments_pb2.PutRequest, _attachments_pb2.PutResponse]  # type: ignore[assignment]
     """The rest of one attachment: a begin, then chunks; each is answered when its bytes are on the hub's disk."""
+    Get: _aio.UnaryStreamMultiCallable[_attachments_pb2.GetRequest, _attachments_pb2.GetResponse]  # type: ignore[assignment]
+    """The photo of a card that an officer had moved to this machine, opened, in pieces from an offset on."""
 
 class AttachmentsServicer(metaclass=_abc_1.ABCMeta):
     """Carries what is too large for an event (photo, signature, biometric template), sealed to the hub's key, after the
@@ -84,5 +88,13 @@ class AttachmentsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_attachments_pb2.PutResponse], _abc.AsyncIterator[_attachments_pb2.PutResponse]]:
         """The rest of one attachment: a begin, then chunks; each is answered when its bytes are on the hub's disk."""
+
+    @_abc_1.abstractmethod
+    def Get(
+        self,
+        request: _attachments_pb2.GetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_attachments_pb2.GetResponse], _abc.AsyncIterator[_attachments_pb2.GetResponse]]:
+        """The photo of a card that an officer had moved to this machine, opened, in pieces from an offset on."""
 
 def add_AttachmentsServicer_to_server(servicer: AttachmentsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from sepe.wire.v1 import event_pb2 as _event_pb2
+from sepe.wire.v1 import sync_pb2 as _sync_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -221,6 +222,10 @@ class ChangesRequest(_message.Message):
     AFTER_FIELD_NUMBER: _builtins.int
     WAIT_MS_FIELD_NUMBER: _builtins.int
     KEPT_FIELD_NUMBER: _builtins.int
+    PRINT_ROOM_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    LEFT_TOTAL_FIELD_NUMBER: _builtins.int
+    ROLLS_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     key_id: _builtins.bytes
     clock_ms: _builtins.int
@@ -231,9 +236,22 @@ class ChangesRequest(_message.Message):
     after: _builtins.int
     wait_ms: _builtins.int
     """With nothing new, wait so long for news; the hub may answer sooner."""
+    left_total: _builtins.int
     @_builtins.property
     def kept(self) -> _containers.RepeatedCompositeFieldContainer[Global___Kept]:
         """Rights that the machine was asked for and keeps."""
+
+    @_builtins.property
+    def print_room(self) -> _sync_pb2.PrintRoom:
+        """What its printers have to do and can do today; absent while that is about what it told last."""
+
+    @_builtins.property
+    def left(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeftCard]:
+        """With print_room: cards that it will not print today, in the order of its queue, and how many these are in all."""
+
+    @_builtins.property
+    def rolls(self) -> _containers.RepeatedCompositeFieldContainer[Global___RollPromise]:
+        """Rolls that it was asked for and promised never to print under again."""
 
     def __init__(
         self,
@@ -246,14 +264,75 @@ class ChangesRequest(_message.Message):
         after: _builtins.int = ...,
         wait_ms: _builtins.int = ...,
         kept: _abc.Iterable[Global___Kept] | None = ...,
+        print_room: _sync_pb2.PrintRoom | None = ...,
+        left: _abc.Iterable[Global___LeftCard] | None = ...,
+        left_total: _builtins.int = ...,
+        rolls: _abc.Iterable[Global___RollPromise] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["print_room", b"print_room"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "clock_ms", b"clock_ms", "feed", b"feed", "kept", b"kept", "key_id", b"key_id", "node", b"node", "signature", b"signature", "wait_ms", b"wait_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "clock_ms", b"clock_ms", "feed", b"feed", "kept", b"kept", "key_id", b"key_id", "left", b"left", "left_total", b"left_total", "node", b"node", "print_room", b"print_room", "rolls", b"rolls", "signature", b"signature", "wait_ms", b"wait_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChangesRequest: _TypeAlias = ChangesRequest  # noqa: Y015
+
+@_typing.final
+class LeftCard(_message.Message):
+    """A card that waits and will not be out by the close."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NIK_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ISSUE_FIELD_NUMBER: _builtins.int
+    FINISH_MS_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    nik: _builtins.int
+    product: _builtins.str
+    issue: _builtins.int
+    finish_ms: _builtins.int
+    """When it would be out there, milliseconds since 1970; 0 when nobody can tell."""
+    why: _builtins.str
+    """What keeps it from being out today, as in PrintRoom.binding."""
+    def __init__(
+        self,
+        *,
+        nik: _builtins.int = ...,
+        product: _builtins.str = ...,
+        issue: _builtins.int = ...,
+        finish_ms: _builtins.int = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finish_ms", b"finish_ms", "issue", b"issue", "nik", b"nik", "product", b"product", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeftCard: _TypeAlias = LeftCard  # noqa: Y015
+
+@_typing.final
+class RollPromise(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KECAMATAN_CODE_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
+    kecamatan_code: _builtins.str
+    fence: _builtins.int
+    def __init__(
+        self,
+        *,
+        kecamatan_code: _builtins.str = ...,
+        fence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "kecamatan_code", b"kecamatan_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollPromise: _TypeAlias = RollPromise  # noqa: Y015
 
 @_typing.final
 class Kept(_message.Message):
@@ -334,6 +413,10 @@ class Change(_message.Message):
     LET_GO_FIELD_NUMBER: _builtins.int
     STANDING_FIELD_NUMBER: _builtins.int
     ROLL_FIELD_NUMBER: _builtins.int
+    CARD_FIELD_NUMBER: _builtins.int
+    BLANKS_FIELD_NUMBER: _builtins.int
+    BRING_FIELD_NUMBER: _builtins.int
+    LET_ROLL_GO_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     nik: _builtins.int
     @_builtins.property
@@ -346,6 +429,14 @@ class Change(_message.Message):
     def standing(self) -> Global___Standing: ...
     @_builtins.property
     def roll(self) -> Global___RollRight: ...
+    @_builtins.property
+    def card(self) -> Global___CardOrder: ...
+    @_builtins.property
+    def blanks(self) -> Global___BlanksOnWay: ...
+    @_builtins.property
+    def bring(self) -> Global___BlanksWanted: ...
+    @_builtins.property
+    def let_roll_go(self) -> Global___LetRollGo: ...
     def __init__(
         self,
         *,
@@ -355,12 +446,16 @@ class Change(_message.Message):
         let_go: Global___LetGo | None = ...,
         standing: Global___Standing | None = ...,
         roll: Global___RollRight | None = ...,
+        card: Global___CardOrder | None = ...,
+        blanks: Global___BlanksOnWay | None = ...,
+        bring: Global___BlanksWanted | None = ...,
+        let_roll_go: Global___LetRollGo | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["let_go", b"let_go", "moved", b"moved", "roll", b"roll", "standing", b"standing", "what", b"what"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["blanks", b"blanks", "bring", b"bring", "card", b"card", "let_go", b"let_go", "let_roll_go", b"let_roll_go", "moved", b"moved", "roll", b"roll", "standing", b"standing", "what", b"what"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["let_go", b"let_go", "moved", b"moved", "nik", b"nik", "number", b"number", "roll", b"roll", "standing", b"standing", "what", b"what"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blanks", b"blanks", "bring", b"bring", "card", b"card", "let_go", b"let_go", "let_roll_go", b"let_roll_go", "moved", b"moved", "nik", b"nik", "number", b"number", "roll", b"roll", "standing", b"standing", "what", b"what"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["moved", "let_go", "standing", "roll"]  # noqa: Y015
+    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["moved", "let_go", "standing", "roll", "card", "blanks", "bring", "let_roll_go"]  # noqa: Y015
     _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
 
@@ -376,10 +471,15 @@ class LetGo(_message.Message):
     ISSUE_FIELD_NUMBER: _builtins.int
     FENCE_FIELD_NUMBER: _builtins.int
     ASKED_BY_FIELD_NUMBER: _builtins.int
+    DECIDED_UNTIL_MS_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     issue: _builtins.int
     fence: _builtins.int
     asked_by: _builtins.str
+    decided_until_ms: _builtins.int
+    """An officer decided that asked_by makes the card: until then (milliseconds since 1970) it is given back unless it
+    was begun, though it lacks nothing but a printer. 0: nobody decided.
+    """
     def __init__(
         self,
         *,
@@ -387,10 +487,11 @@ class LetGo(_message.Message):
         issue: _builtins.int = ...,
         fence: _builtins.int = ...,
         asked_by: _builtins.str = ...,
+        decided_until_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "fence", b"fence", "issue", b"issue", "product", b"product"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_by", b"asked_by", "decided_until_ms", b"decided_until_ms", "fence", b"fence", "issue", b"issue", "product", b"product"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -499,3 +600,157 @@ class RollRight(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RollRight: _TypeAlias = RollRight  # noqa: Y015
+
+@_typing.final
+class CardOrder(_message.Message):
+    """Print this card as if it had been recorded here: an officer had it moved, and its right is yours."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ISSUE_FIELD_NUMBER: _builtins.int
+    RECORDED_FIELD_NUMBER: _builtins.int
+    FROM_NODE_FIELD_NUMBER: _builtins.int
+    ASKED_MS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    product: _builtins.str
+    issue: _builtins.int
+    from_node: _builtins.str
+    """Which machine gave it."""
+    asked_ms: _builtins.int
+    """When it was asked for, milliseconds since 1970: its place in the queue."""
+    reason: _builtins.str
+    @_builtins.property
+    def recorded(self) -> _event_pb2.Recorded:
+        """What is to be printed; absent when there is nothing to print any more."""
+
+    def __init__(
+        self,
+        *,
+        product: _builtins.str = ...,
+        issue: _builtins.int = ...,
+        recorded: _event_pb2.Recorded | None = ...,
+        from_node: _builtins.str = ...,
+        asked_ms: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["recorded", b"recorded"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_ms", b"asked_ms", "from_node", b"from_node", "issue", b"issue", "product", b"product", "reason", b"reason", "recorded", b"recorded"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CardOrder: _TypeAlias = CardOrder  # noqa: Y015
+
+@_typing.final
+class BlanksOnWay(_message.Message):
+    """Everything of one product that was given to this machine by one sender and that it has not reported yet. No runs:
+    nothing is on its way any more.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    FROM_NODE_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    product: _builtins.str
+    from_node: _builtins.str
+    """A machine, or "hub" for an allotment."""
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___SerialRun]: ...
+    def __init__(
+        self,
+        *,
+        product: _builtins.str = ...,
+        from_node: _builtins.str = ...,
+        runs: _abc.Iterable[Global___SerialRun] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_node", b"from_node", "product", b"product", "runs", b"runs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BlanksOnWay: _TypeAlias = BlanksOnWay  # noqa: Y015
+
+@_typing.final
+class SerialRun(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    first: _builtins.str
+    last: _builtins.str
+    def __init__(
+        self,
+        *,
+        first: _builtins.str = ...,
+        last: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "last", b"last"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SerialRun: _TypeAlias = SerialRun  # noqa: Y015
+
+@_typing.final
+class BlanksWanted(_message.Message):
+    """Bring so many blanks to another machine today; count 0: not any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    TO_NODE_FIELD_NUMBER: _builtins.int
+    UNTIL_MS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    product: _builtins.str
+    count: _builtins.int
+    to_node: _builtins.str
+    until_ms: _builtins.int
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        product: _builtins.str = ...,
+        count: _builtins.int = ...,
+        to_node: _builtins.str = ...,
+        until_ms: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "product", b"product", "reason", b"reason", "to_node", b"to_node", "until_ms", b"until_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BlanksWanted: _TypeAlias = BlanksWanted  # noqa: Y015
+
+@_typing.final
+class LetRollGo(_message.Message):
+    """An officer gives this machine's roll to another: promise never to print under this fence."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KECAMATAN_CODE_FIELD_NUMBER: _builtins.int
+    FENCE_FIELD_NUMBER: _builtins.int
+    TO_NODE_FIELD_NUMBER: _builtins.int
+    kecamatan_code: _builtins.str
+    fence: _builtins.int
+    to_node: _builtins.str
+    def __init__(
+        self,
+        *,
+        kecamatan_code: _builtins.str = ...,
+        fence: _builtins.int = ...,
+        to_node: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "kecamatan_code", b"kecamatan_code", "to_node", b"to_node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LetRollGo: _TypeAlias = LetRollGo  # noqa: Y015
