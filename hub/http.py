@@ -73,7 +73,8 @@ def application(
         return JSONResponse(body, status_code=200 if now.is_ready else 503)
 
     async def scrape(_: Request) -> Response:
-        return Response(metrics.render(), headers={"content-type": CONTENT_TYPE})
+        metrics.stored(is_ok=condition().is_ready)
+        return Response(await asyncio.to_thread(metrics.render), headers={"content-type": CONTENT_TYPE})
 
     async def page(_: Request) -> Response:
         try:

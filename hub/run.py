@@ -7,12 +7,9 @@ give each worker partitions of its own, because frames of one office that two pr
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import sys
-import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +21,8 @@ from hub import endpoints
 from hub.attach.service import AttachmentsService
 from hub.attach.store import AttachmentStore
 from hub.broker import Broker
+from hub.ending import MovedError, either, leave, until_moved, until_stopped
 from hub.endpoints import Endpoints
-from hub.engine import place
 from hub.gate import Gate
 from hub.http import Condition, Overview, application
 from hub.ingest import partitions as setting
@@ -34,13 +31,14 @@ from hub.ingest.grpc import GrpcIngest
 from hub.ingest.merger import Merger
 from hub.ingest.nats import NatsIngest
 from hub.ingest.partitions import EVERYTHING, Share
-from hub.ingest.writer import WriterThread, shown
+from hub.ingest.writer import WriterThread
 from hub.merge.store import HubStore
 from hub.metrics import Metrics
-from hub.read import status
+from hub.read import figures, status
 from hub.tls import HubTls, open_tls, public_url
 from hub.verify.watch import Times, keep_verifying
 from sepe.errors import InvalidInputError, SepeError, TransientError
+from sepe_io import supervisor
 from sepe_io.address import join_address
 from sepe_io.channel import NatsIdentity, server_credentials
 from sepe_io.logs import logger
@@ -58,9 +56,7 @@ HTTP_DEFAULT = ("127.0.0.1", 7480)
 EMBEDDED_READY_TIMEOUT_S = 10.0
 OUTSIDE_READY_TIMEOUT_S = 1.0
 WRITER_STOP_TIMEOUT_S = 2.0
-STOP_TIMEOUT_S = 4.5
 OVERVIEW_AGE_S_MAX = 3.0
-PLACE_LOOK_S = 0.5
 
 _log = logger("hub.run")
 
@@ -98,10 +94,6 @@ class HubOptions:
 OnReady = Callable[[Endpoints], None]
 
 
-class MovedError(SepeError):
-    """The hub's data is in another database now; begin again there."""
-
-
 async def run_hub(options: HubOptions, on_ready: OnReady) -> None:
     """Run until somebody asks this process to end; ``on_ready`` is called once, when offices may come.
 
@@ -121,15 +113,31 @@ async def run_hub(options: HubOptions, on_ready: OnReady) -> None:
             on_ready = _tell_nobody
 
 
-async def run_worker(directory: Path, nats_url: str, partitions: Share, on_ready: OnReady) -> None:
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What ``sepe hub worker`` was told.
+
+    Attributes:
+        nats: URL; ``""`` is the NATS of the hub in the directory.
+        http: host and port of its page for probes and Prometheus; ``None`` for none.
+    """
+
+    directory: Path
+    nats: str = ""
+    partitions: Share = EVERYTHING
+    http: tuple[str, int] | None = None
+
+
+async def run_worker(options: WorkerOptions, on_ready: OnReady) -> None:
     """Merge what NATS brings for some partitions, beside the hub that runs on the same database.
 
     Raises:
         InvalidInputError: there is no hub in the directory, or no NATS is known.
+        AddressBusyError: another program has the page's port.
     """
     while True:
         try:
-            await _run_worker(directory, nats_url, partitions, on_ready)
+            await _run_worker(options, on_ready)
             return
         except MovedError:
             _log.warning("worker.moved")
@@ -153,33 +161,40 @@ async def _run_hub(options: HubOptions, on_ready: OnReady) -> None:
         with suppress(TimeoutError):
             timeout_s = EMBEDDED_READY_TIMEOUT_S if options.nats == EMBEDDED else OUTSIDE_READY_TIMEOUT_S
             async with asyncio.timeout(timeout_s):
-                await _either(parts.nats.ready, stop)
+                await either(parts.nats.ready, stop)
         if not stop.is_set():
             on_ready(parts.endpoints)
+            supervisor.ready(f"gRPC at {parts.endpoints.grpc}, page at {parts.endpoints.http}")
             _log.info("hub.started", grpc=parts.endpoints.grpc, nats=parts.endpoints.nats)
-        await _until_stopped(stop, parts.tasks)
+        await until_stopped(stop, parts.tasks)
         _log.info("hub.stopping")
 
 
-async def _run_worker(directory: Path, nats_url: str, partitions: Share, on_ready: OnReady) -> None:
-    url = nats_url or endpoints.read(directory).nats
+async def _run_worker(options: WorkerOptions, on_ready: OnReady) -> None:
+    url = options.nats or endpoints.read(options.directory).nats
     if not url:
         raise InvalidInputError(
             "no NATS is known for this hub", field="--nats", hint="Start `sepe hub run` first, or give --nats URL."
         )
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(stop_requests())
-        store = HubStore.open(directory)
+        store = HubStore.open(options.directory)
         stack.callback(store.close)
         parts = _Parts.around(store, stack)
-        nats = parts.add_nats(url, partitions, name="sepe-hub-worker")
+        nats = parts.add_nats(url, options.partitions, name="sepe-hub-worker")
+        page = ""
+        if options.http is not None:
+            http = HttpServer(application(parts.metrics, parts.condition, _cached_overview(store)))
+            stack.push_async_callback(http.stop)
+            page = f"http://{join_address(options.http[0], await http.start(*options.http))}"
         with suppress(TimeoutError):
             async with asyncio.timeout(EMBEDDED_READY_TIMEOUT_S):
-                await _either(nats.ready, stop)
+                await either(nats.ready, stop)
         if not stop.is_set():
-            on_ready(Endpoints(nats=url))
-            _log.info("worker.started", partitions=sorted(partitions.numbers), of=partitions.base)
-        await _until_stopped(stop, parts.tasks)
+            on_ready(Endpoints(nats=url, http=page))
+            supervisor.ready(f"partitions {sorted(options.partitions.numbers)} of {options.partitions.base}")
+            _log.info("worker.started", partitions=sorted(options.partitions.numbers), of=options.partitions.base)
+        await until_stopped(stop, parts.tasks)
 
 
 class _Parts:
@@ -194,14 +209,17 @@ class _Parts:
         self.metrics = Metrics()
         self.merger = Merger(store, self.writer, self.metrics)
         self.greetings = Greetings(store, self.writer, self.metrics)
+        self.broker: Broker | None = None
         self.tasks: list[asyncio.Task[None]] = []
 
     @classmethod
     def around(cls, store: HubStore, stack: AsyncExitStack) -> _Parts:
         parts = cls(store)
-        parts.spawn("place", _until_moved(store))
+        parts.spawn("place", until_moved(store))
         stack.push_async_callback(parts._close_writer)
         parts.spawn("merger", parts.merger.run())
+        # A hub whose loop turns and whose writer is stuck acknowledges nothing: the watchdog asks both.
+        parts.spawn("watchdog", supervisor.keep_alive(lambda: parts.writer.call(lambda: None)))
         stack.push_async_callback(parts._cancel_tasks)
         return parts
 
@@ -213,6 +231,14 @@ class _Parts:
         self.merger.announce = self.nats.announce
         self.spawn("nats", self.nats.run())
         return self.nats
+
+    def condition(self) -> Condition:
+        """How this process is, for its page."""
+        if self.broker is not None:
+            self.metrics.broker_restarted(self.broker.restarts)
+        return Condition(
+            self.merger.trouble, "connected" if self.nats.connected else "down", self.merger.waiting_frames
+        )
 
     async def _count(self) -> int:
         """Over how many partitions offices spread their frames; may have been changed since the last look."""
@@ -249,7 +275,7 @@ class _Parts:
         )
         if not done:
             _log.warning("writer.abandoned")  # It waits for a lock, which Python cannot interrupt.
-            _leave()
+            leave()
 
 
 async def _assemble(options: HubOptions, store: HubStore, stack: AsyncExitStack) -> _Parts:
@@ -279,6 +305,7 @@ async def _assemble(options: HubOptions, store: HubStore, stack: AsyncExitStack)
         nats_url = broker.url
 
     parts = _Parts.around(store, stack)
+    parts.broker = broker
     attachments = parts.add_attachments(stack)
     gate = None if tls is None else parts.add_gate(tls, broker)
     grpc = GrpcIngest(
@@ -290,17 +317,11 @@ async def _assemble(options: HubOptions, store: HubStore, stack: AsyncExitStack)
     )  # fmt: skip
     stack.push_async_callback(grpc.stop)
     grpc_port = await grpc.start(grpc_host, endpoints.choose_port(grpc_host, grpc_wanted, remembered.grpc))
-    nats = parts.add_nats(nats_url, options.partitions, name="sepe-hub")
+    parts.add_nats(nats_url, options.partitions, name="sepe-hub")
     parts.spawn("verifier", keep_verifying(options.directory, parts.merger.announce, options.verify))
 
-    def condition() -> Condition:
-        if broker is not None:
-            parts.metrics.broker_restarts.set(broker.restarts)
-        return Condition(
-            parts.merger.trouble, "connected" if nats.connected else "down", parts.merger.waiting_frames
-        )
-
-    http = HttpServer(application(parts.metrics, condition, _cached_overview(store)))
+    parts.metrics.add_figures(figures.reader(store))
+    http = HttpServer(application(parts.metrics, parts.condition, _cached_overview(store)))
     stack.push_async_callback(http.stop)
     http_port = await http.start(http_host, endpoints.choose_port(http_host, http_wanted, remembered.http))
     parts.endpoints = Endpoints(
@@ -329,56 +350,6 @@ def _take(lock: FileLock, directory: Path) -> None:
         raise AlreadyRunningError(
             f"another `sepe hub run` works in {directory.name}: stop it first, or add a `sepe hub worker`"
         ) from exc
-
-
-async def _until_stopped(stop: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Wait for the request to end.
-
-    Raises:
-        SepeError: a part ended by itself, which is a mistake of ours; whoever supervises us starts us again.
-    """
-    stopping = asyncio.create_task(stop.wait())
-    stopping.add_done_callback(lambda task: None if task.cancelled() else _leave_after(STOP_TIMEOUT_S))
-    done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    for task in done - {stopping}:
-        cause = task.exception()
-        if isinstance(cause, MovedError):
-            raise cause
-        told = "without an error" if cause is None else shown(cause)
-        _log.error("part.ended", part=task.get_name(), error=told)
-        raise SepeError(f"the hub's part {task.get_name()!r} ended: {told}") from cause
-
-
-async def _until_moved(store: HubStore) -> None:
-    """Raises when the directory names another database than the one that is open."""
-    url = place.url_open(store.connection)
-    while place.url_of(store.directory) == url:  # noqa: ASYNC110 - another process writes the file
-        await asyncio.sleep(PLACE_LOOK_S)
-    raise MovedError("the hub's data was moved to another database")
-
-
-def _leave_after(seconds: float) -> None:
-    """Whatever a part waits for, the process ends in time."""
-    timer = threading.Timer(seconds, _leave)
-    timer.daemon = True
-    timer.start()
-
-
-def _leave() -> None:
-    """End the process here and now. Safe at any moment, by the same argument as for a power cut."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
-
-
-async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
-    tasks = [asyncio.create_task(one.wait()), asyncio.create_task(other.wait())]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 def _cached_overview(store: HubStore) -> Callable[[], Overview]:

@@ -30,6 +30,7 @@ from node.stock.supplies import supplies
 from node.storage.store import NodeStore
 from sepe.errors import SepeError, TransientError
 from sepe.hlc import wall_ms_of
+from sepe_io import supervisor
 from sepe_io.address import AddressBusyError, join_address
 from sepe_io.logs import logger
 from sepe_io.process import stop_requests
@@ -112,10 +113,13 @@ async def run_node(options: RunOptions, on_ready: OnReady) -> None:
         tasks.append(asyncio.create_task(_keep(await_word, "press")))
         keeper = partial(keep_rights, options.folder, rights, now_ms)
         tasks.append(asyncio.create_task(_keep(keeper, "rights")))
+        tasks.append(asyncio.create_task(supervisor.keep_alive()))
         on_ready(office.settings.node, address)
+        supervisor.ready(f"{office.settings.node}, page at {address}")
         _log.info("node.started", node=office.settings.node, http=address, printers=len(printers))
         stopping = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        supervisor.stopping()
         _log.info("node.stopping")
         for task in (stopping, *tasks):
             task.cancel()

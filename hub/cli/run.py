@@ -99,17 +99,23 @@ def register(app: typer.Typer) -> None:
         partitions: Annotated[str, typer.Option(metavar="N-M", help=_PARTITIONS_HELP)] = _ALL,
         db: Annotated[str, typer.Option(metavar="URL", help=_DATABASE_HELP)] = "",
         nats: Annotated[str, typer.Option(metavar="URL", help="NATS; by default the one of the hub in DIR.")] = "",
+        http: Annotated[
+            str,
+            typer.Option(metavar="HOST:PORT", help="Where its page for probes and Prometheus listens; else none."),
+        ] = "",
     ) -> None:
         """Run one more merge worker on the hub's database and NATS."""
         _check_nats(nats, allow_embedded=False)
         if db:
             _check_place(directory, db)
         chosen = Share.parse(partitions)
-        from hub.run import run_worker
+        from hub.run import WorkerOptions, run_worker
+        from sepe_io.address import split_address
         from sepe_io.logs import set_up
 
         set_up()
-        asyncio.run(run_worker(directory, nats, chosen, _print_ready))
+        page = split_address(http, field="--http") if http else None
+        asyncio.run(run_worker(WorkerOptions(directory, nats, chosen, page), _print_ready))
 
 
 def _print_ready(found: Endpoints) -> None:
