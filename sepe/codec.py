@@ -12,6 +12,7 @@ import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from google.protobuf.message import DecodeError
 
@@ -97,6 +98,15 @@ def chains(before: bytes, columns: Columns) -> list[bytes]:
         chain = sha256(join((chain, pack(nik, stamp, kind, len(body)), body))).digest()
         result.append(chain)
     return result
+
+
+def fitting(bodies: Sequence[bytes]) -> int:
+    """How many of these events, from the first, fit one frame."""
+    count, room = min(len(bodies), EVENTS_MAX), PAYLOAD_BYTES_MAX - _OVERHEAD_BYTES
+    if sum(map(len, bodies)) + len(bodies) * FIXED.size <= room:
+        return count
+    ends = accumulate(map(event_bytes, bodies[:count]))
+    return next((index for index, end in enumerate(ends) if end > room), count)
 
 
 def event_bytes(body: bytes) -> int:

@@ -51,9 +51,20 @@ class OpenedFrame:
 
 
 def seal_frame(
-    *, node: str, epoch: bytes, first_seq: int, chain_before: bytes, columns: Columns, signer: Signer
+    *,
+    node: str,
+    epoch: bytes,
+    first_seq: int,
+    chain_before: bytes,
+    columns: Columns,
+    signer: Signer,
+    chain_after: bytes = b"",
 ) -> bytes:
-    """One frame, ready to travel. ``columns`` must hold at least one event and keep within the codec's limits."""
+    """One frame, ready to travel. ``columns`` must hold at least one event and keep within the codec's limits.
+
+    Args:
+        chain_after: digest after the last event, if the caller has just computed it.
+    """
     payload = pack_columns(columns)
     header = pack_header(
         Header(
@@ -62,7 +73,7 @@ def seal_frame(
             first_seq=first_seq,
             count=len(columns),
             chain_before=chain_before,
-            chain_after=chains(chain_before, columns)[-1],
+            chain_after=chain_after or chains(chain_before, columns)[-1],
             payload_bytes=len(payload),
             key_id=signer.key_id,
         )

@@ -108,18 +108,19 @@ def scan(index: Connection, log: Connection, *, frames_max: int) -> bool:
                 frame = 0
             rows = log.execute(
                 "SELECT number, node, chain_after, data FROM frame WHERE number > ? ORDER BY number LIMIT ?",
-                (frame, FRAMES_PER_STEP),
+                (frame, min(FRAMES_PER_STEP, frames_max)),
             ).fetchall()
             if not rows:
                 return True
             index.executemany(
                 "INSERT OR IGNORE INTO named (sha256, node, kind, frame) VALUES (?, ?, ?, ?)",
-                [
+                # In the order of the key, so that neighbours share pages.
+                sorted(
                     (sha256, node, kind, number)
                     for number, node, _, data in rows
                     if node != HUB_NODE
                     for kind, sha256 in _named_in(data)
-                ],
+                ),
             )
             index.execute("UPDATE scan SET frame = ?, chain = ?", (rows[-1][0], rows[-1][2]))
         done += len(rows)

@@ -36,6 +36,9 @@ OFFERS_MAX = 32
 STREAMS_MAX = 64
 RETRY_AFTER_MS = (2_000, 10_000)
 SCAN_EVERY_S = 2.0
+# While frames come in, the log is followed so many frames at a time, which keeps it under a twentieth of a core:
+# merging events goes first, and what names an attachment is needed once its office has no events left.
+SCAN_FRAMES_BUSY = 8
 
 _log = logger("hub.attach")
 _T = TypeVar("_T")
@@ -66,10 +69,12 @@ class AttachmentsService(attachments_pb2_grpc.AttachmentsServicer):
 
     async def run(self) -> None:
         """Read on in the frame log whenever nobody waits, so that nobody will."""
+        seen = -1
         while not self._is_closed:
             try:
-                at_end = True if self._failure else await self._call(self._scan)
-                if at_end:
+                at_end, newest = (True, seen) if self._failure else await self._call(self._scan, seen)
+                is_busy, seen = newest != seen, newest
+                if at_end or is_busy:
                     await asyncio.sleep(SCAN_EVERY_S)
             except (TransientError, PeerProtocolError):
                 await asyncio.sleep(SCAN_EVERY_S)
@@ -137,8 +142,11 @@ class AttachmentsService(attachments_pb2_grpc.AttachmentsServicer):
             self._streams -= 1
             self._open.set(self._streams)
 
-    def _scan(self) -> bool:
-        return self._store.scan()
+    def _scan(self, seen: int) -> tuple[bool, int]:
+        """Whether the log's end was reached, and its newest frame; ``seen`` was the newest at the last look."""
+        newest = self._store.newest_frame()
+        at_end = self._store.scan() if newest == seen else self._store.scan(SCAN_FRAMES_BUSY)
+        return at_end, newest
 
     def _putting(self, begin: rpc.PutBegin, chunk: rpc.PutChunk) -> Callable[[], Answer]:
         def put() -> Answer:
@@ -171,9 +179,9 @@ class AttachmentsService(attachments_pb2_grpc.AttachmentsServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(exc))
         raise AssertionError("abort raises")
 
-    async def _call(self, call: Callable[[], _T]) -> _T:
+    async def _call(self, call: Callable[..., _T], *arguments: int) -> _T:
         try:
-            return await self._thread.call(call)
+            return await self._thread.call(call, *arguments)
         except DiskFailedError as exc:
             # Events have their own disk and their own judgement; only attachments end here until the next start.
             self._failure = shown(exc)

@@ -86,6 +86,11 @@ class AttachmentStore:
         with translated():
             return scan(self._index, self._log, frames_max=frames_max)
 
+    def newest_frame(self) -> int:
+        """Number of the last frame in the hub's log, 0 while there is none."""
+        with translated():
+            return int(self._log.execute("SELECT coalesce(max(number), 0) FROM frame").fetchone()[0])
+
     def counts(self) -> AttachmentCounts:
         """See `hub.attach.index.counts`."""
         with translated():

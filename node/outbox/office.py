@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -76,11 +76,13 @@ async def open_office(
     times: RelayTimes | None = None,
     probe_ms: int | None = None,
     upkeep_times: UpkeepTimes | None = None,
+    worker_of: Callable[..., OutboxWorker] = OutboxWorker,
 ) -> AsyncIterator[Office]:
     """The relay of a node directory, not yet running; everything is closed at the end.
 
     Args:
         hub, nats: instead of the settings' addresses. Without any NATS the hub's own is used once it named it.
+        worker_of: makes the worker; a load test has hundreds of offices in one process share their threads.
 
     Raises:
         InvalidInputError: no node directory, or no hub is known.
@@ -95,7 +97,7 @@ async def open_office(
             raise InvalidInputError(
                 "no hub is known", field="--hub", hint="Give --hub HOST:PORT, or set it in node.toml."
             )
-        worker = OutboxWorker(store, lambda: key.signer, software=software, print_room=partial(print_room, store))
+        worker = worker_of(store, lambda: key.signer, software=software, print_room=partial(print_room, store))
         try:
             nats_url = nats or settings.nats or store.get(NATS_KEY) or ""
             ways = _Ways(target, settings.node, worker, trust)
@@ -126,8 +128,8 @@ async def open_office(
             )  # fmt: skip
             upkeep = Upkeep(
                 worker, store, pull=pull, is_linked=lambda: relay.view.link != "offline",
-                after_pass=lambda turn: _mend_projections(store, turn), take_up=predecessor.take_up,
-                times=upkeep_times,
+                is_busy=lambda: relay.view.is_draining, after_pass=lambda turn: _mend_projections(store, turn),
+                take_up=predecessor.take_up, times=upkeep_times,
             )  # fmt: skip
             relay = Relay(
                 worker,

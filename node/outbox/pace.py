@@ -1,7 +1,7 @@
 """How much to have in flight: little on a thin line, a full window on a good one.
 
-A fixed window suits one line only. Eight frames of 150 KB are nothing to a fibre, but on 64 kbit/s they are two
-and a half minutes: no ack comes in time, the line is called dead, and the same frames start again, for ever.
+A fixed window suits one line only. Thirty-two frames of 150 KB are nothing to a fibre, but on 64 kbit/s they are
+ten minutes: no ack comes in time, the line is called dead, and the same frames start again, for ever.
 So the time from frame to ack decides: quick answers double the frame and then the window, slow ones halve the
 window and then the frame.
 
@@ -18,7 +18,9 @@ EVENTS_FIRST = 125
 EVENTS_MIN = 25
 EVENTS_MAX = 1000
 WINDOW_FIRST = 2
-WINDOW_MAX = 8
+# A hub that is behind commits some eight of our frames at a time. With no more than those in flight, one side
+# would always wait for the other; half of what the stream keeps for each office (`hub.ingest.pipe`) is the bound.
+WINDOW_MAX = 32
 QUICK_MS = 1_500
 SLOW_MS = 6_000
 

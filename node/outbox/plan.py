@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sepe import codec
@@ -28,11 +29,13 @@ class Page:
     Attributes:
         chain_before: digest before the first event.
         columns: the events, at least one, within the codec's limits.
+        chain_after: digest after the last event, where it was computed from the events; else ``b""``.
     """
 
     first_seq: int
     chain_before: bytes
     columns: Columns
+    chain_after: bytes = b""
 
     @property
     def last_seq(self) -> int:
@@ -61,3 +64,27 @@ def next_page(chain_before: bytes, after_seq: int, rows: Iterable[Row], events_m
         tuple(row.body for row in taken),
     )
     return Page(taken[0].seq, chain_before, columns)
+
+
+def sound_page(
+    chain_before: bytes, after_seq: int, rows: Sequence[tuple[int, int, int, int, bytes, bytes]]
+) -> Page | None:
+    """What `next_page` gives for rows of which each follows from the one before it; else ``None``: look closer.
+
+    The same for a whole frame at once, without an object for each row: a long outage's backlog goes through here.
+
+    Args:
+        rows: at least one; (seq, nik, stamp, kind, body, chain) in order of seq, no seq twice.
+    """
+    seqs, niks, stamps, kinds, bodies, digests = zip(*rows, strict=True)
+    if seqs[0] != after_seq + 1 or seqs[-1] != after_seq + len(seqs):
+        return None
+    count = codec.fitting(bodies)
+    columns = Columns(niks[:count], stamps[:count], kinds[:count], bodies[:count])
+    try:
+        chains = codec.chains(chain_before, columns)
+    except struct.error:
+        return None
+    if count == 0 or chains != list(digests[:count]):
+        return None
+    return Page(seqs[0], chain_before, columns, chains[-1])

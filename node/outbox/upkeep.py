@@ -39,12 +39,14 @@ class UpkeepTimes:
 
     Attributes:
         step_ms: between two looks at the outbox, of some milliseconds each.
+        busy_ms: the same while a backlog is on its way: each row that leaves is checked anyway.
         pass_ms: from the end of the outbox to the next beginning.
         fetch_ms: between two attempts to fetch what is damaged.
         again_ms: how soon the same run is sent again when the hub still asks for it.
     """
 
     step_ms: int = 200
+    busy_ms: int = 5_000
     pass_ms: int = 3_600_000
     fetch_ms: int = 30_000
     again_ms: int = 60_000
@@ -56,6 +58,7 @@ class Upkeep:
     Args:
         pull: how to fetch our own frames.
         is_linked: whether there is a line to the hub now.
+        is_busy: whether the relay has a backlog to bring to the hub and a line for it.
         after_pass: called in the worker thread each time all rows were read, with the number of the pass.
         take_up: see `node.outbox.predecessor`.
     """
@@ -67,6 +70,7 @@ class Upkeep:
         *,
         pull: Pull,
         is_linked: Callable[[], bool],
+        is_busy: Callable[[], bool] = lambda: False,
         after_pass: Callable[[int], None] = lambda turn: None,
         take_up: Callable[[], Awaitable[None]] | None = None,
         times: UpkeepTimes | None = None,
@@ -75,6 +79,7 @@ class Upkeep:
         self._store = store
         self._pull = pull
         self._is_linked = is_linked
+        self._is_busy = is_busy
         self._after_pass = after_pass
         self._take_up = take_up
         self._times = times or UpkeepTimes()
@@ -85,7 +90,7 @@ class Upkeep:
         """Read and mend until cancelled; trouble is waited out."""
         place, fetch_due_ms, turn = Place(), 0, 0
         while True:
-            pause_ms = self._times.step_ms
+            pause_ms = self._times.busy_ms if self._is_busy() else self._times.step_ms
             try:
                 if self._take_up is not None and self._is_linked():
                     await self._take_up()

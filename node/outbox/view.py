@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+BACKLOG_EVENTS = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class RelayTimes:
@@ -56,6 +58,11 @@ class RelayView:
     def pending(self) -> int:
         """How many events the hub has not confirmed."""
         return max(self.last_seq - self.durable_seq, 0)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether more than a frame's worth is on its way."""
+        return self.link != "offline" and self.pending > BACKLOG_EVENTS
 
     @property
     def has_word(self) -> bool:

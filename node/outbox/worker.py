@@ -216,6 +216,7 @@ class OutboxWorker:
             chain_before=page.chain_before,
             columns=page.columns,
             signer=self.signer,
+            chain_after=page.chain_after,
         )
         return SealedRun(page.first_seq + len(page.columns) - 1, data)
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from node.outbox.plan import Page, Row, next_page
+from node.outbox.plan import Page, Row, next_page, sound_page
 from node.settings import DATABASE_NAME, NodeSettings, load_settings
 from node.storage import damage, prune, schema
 from node.storage.position import ClockView, Position, Tail
@@ -30,7 +30,9 @@ TAIL_ROWS = 8
 # A wall clock beyond this (year 4199) is not believed; it also keeps stamps inside SQLite's signed 64 bits.
 CLOCK_MS_MAX = (1 << 46) - 1
 LINK_FRESH_MS = 20_000
-
+_ROWS_AFTER = (
+    "SELECT seq, nik, stamp, kind, body, chain FROM outbox WHERE epoch = ? AND seq > ? ORDER BY seq LIMIT ?"
+)
 
 # In meta until the hub was asked what an earlier machine of this name did: node/outbox/predecessor.py.
 PREDECESSOR_KEY = "predecessor"
@@ -203,7 +205,12 @@ class NodeStore:
             chain = self._chain(number, after_seq)
             if chain is None:
                 return None
-            rows = damage.SoundRows(chain, after_seq, self._rows(number, after_seq, limit=events_max))
+            found = self._found(number, after_seq, max(events_max, 0))
+            if not found:
+                return None
+            if (page := sound_page(chain, after_seq, found)) is not None:
+                return page
+            rows = damage.SoundRows(chain, after_seq, (Row(*one) for one in found))
             page = next_page(chain, after_seq, rows, events_max)
         if rows.stopped_seq:
             self._note_damage(number, after_seq, hlc.wall_ms_of(self._tail().last_stamp))
@@ -368,14 +375,14 @@ class NodeStore:
             row = row and (codec.chain_start(self.node, row[0]),)
         return None if row is None else bytes(row[0])
 
-    def _rows(self, number: int, after_seq: int, limit: int = -1) -> Iterator[Row]:
+    def _rows(self, number: int, after_seq: int) -> Iterator[Row]:
         with sqlite.translated():
-            for row in self.connection.execute(
-                "SELECT seq, nik, stamp, kind, body, chain FROM outbox WHERE epoch = ? AND seq > ? "
-                "ORDER BY seq LIMIT ?",
-                (number, after_seq, limit),
-            ):
+            for row in self.connection.execute(_ROWS_AFTER, (number, after_seq, -1)):
                 yield Row(*row)
+
+    def _found(self, number: int, after_seq: int, limit: int) -> list[tuple[int, int, int, int, bytes, bytes]]:
+        with sqlite.translated():
+            return list(self.connection.execute(_ROWS_AFTER, (number, after_seq, limit)).fetchall())
 
     def _insert_rows(self, rows: Iterable[tuple[Any, ...]]) -> None:
         self.connection.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?)", rows)

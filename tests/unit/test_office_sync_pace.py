@@ -25,13 +25,13 @@ def feed(pace: Pace, answer_ms: int, rounds: int) -> None:
 
 def test_a_good_line_gets_a_full_window_of_full_frames() -> None:
     pace = Pace()
-    feed(pace, 600, 5)
+    feed(pace, 600, 7)
     assert (pace.events_max, pace.window_frames) == (EVENTS_MAX, WINDOW_MAX)
 
 
 def test_a_slow_line_gets_a_smaller_window_first_and_then_smaller_frames() -> None:
     pace = Pace(EVENTS_MAX, WINDOW_MAX)
-    feed(pace, SLOW_MS + 1, 3)
+    feed(pace, SLOW_MS + 1, 5)
     assert (pace.events_max, pace.window_frames) == (EVENTS_MAX, 1)
     feed(pace, SLOW_MS + 1, 1)
     assert pace.events_max == EVENTS_MAX // 2
