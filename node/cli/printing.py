@@ -92,28 +92,48 @@ def register(app: typer.Typer) -> None:
     def resolve_doubt(  # noqa: PLR0917 - options of a command
         folder: Dir,
         job: Annotated[int, typer.Argument(metavar="JOB", help="Number from `sepe node prints`.")],
-        came_out: Annotated[str, typer.Option("--came-out", help="yes or no: does the card lie in the tray?")],
+        came_out: Annotated[
+            str, typer.Option("--came-out", help="yes or no: does the card lie in the tray?")
+        ] = "",
         blank_spoiled: Annotated[bool, typer.Option(help="The blank is unusable; destroy it.")] = False,
         reason: Annotated[str, typer.Option(help="Why it is: print-failure, encode-failure, no-chip …")] = "",
+        printer_gone: Annotated[
+            bool, typer.Option("--printer-gone", help="It will never answer again: broken, or carried away.")
+        ] = False,
+        destroyed: Annotated[
+            bool, typer.Option("--destroyed", help="A card that was said not to have come out was found; it is.")
+        ] = False,
         operator: Operator = "",
         as_json: AsJson = False,
     ) -> None:
         """Settle a job in doubt: you looked into the printer's tray.
 
-        no: the card is made again, by a new job. --blank-spoiled counts the blank as spoiled, also that of a
-        printed card that proves to be no good; the new card gets another number.
+        The printer is asked first. A job that it still holds is cancelled there, and you look once more: a card
+        that is made again while the printer has the old job would be two. no: the card is made again, by a new
+        job. --blank-spoiled counts the blank as spoiled, also that of a printed card that proves to be no good;
+        the new card gets another number.
 
         Example: sepe node resolve ./oebobo 17 --came-out yes
         """
-        from node.desk.confirm import resolve
+        import asyncio
+
+        from node.desk.confirm import settle_doubt
+        from node.printing.withdrawal import Withdrawals
         from node.stock import spoil_reason
 
-        if came_out not in ("yes", "no", "ya", "tidak"):
+        if came_out not in ("yes", "no", "ya", "tidak") and not (destroyed and not came_out):
             raise InvalidInputError("say yes or no", field="--came-out", value=came_out)
         with opened(folder) as store:
-            settled, successor = resolve(
-                store, job, came_out=came_out in ("yes", "ya"), is_spoiled=blank_spoiled, operator=operator,
-                now_ms=now_ms(), spoiled_by=spoil_reason(reason or "print-failure"),
+            if destroyed:
+                Withdrawals(store).destroyed(job)
+                _show([Ledger(store).job(job)], as_json=as_json, full=True)
+                return
+            settled, successor = asyncio.run(
+                settle_doubt(
+                    store, job, came_out=came_out in ("yes", "ya"), is_spoiled=blank_spoiled, operator=operator,
+                    now_ms=now_ms(), spoiled_by=spoil_reason(reason or "print-failure"),
+                    is_printer_gone=printer_gone,
+                )
             )  # fmt: skip
         _show([settled] if successor is None else [settled, successor], as_json=as_json, full=True)
 

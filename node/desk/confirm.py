@@ -6,9 +6,11 @@ card itself. It settles a job in doubt, and one that its printer has not reporte
 
 from __future__ import annotations
 
+from node.printing.driver import open_driver
 from node.printing.job import Job
 from node.printing.ledger import PRINT_FAILURE, Ledger
 from node.printing.spool import SENT, Fact, JobState
+from node.printing.withdrawal import Withdrawals, ask_to_drop, check_word
 from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError
 
@@ -23,6 +25,8 @@ def resolve(
 ) -> tuple[Job, Job | None]:  # fmt: skip
     """A person looked into the tray: the job as it is now, and its successor when the card must be made again.
 
+    `settle_doubt` asks the printer first; it stays watched for the attempt (`node.printing.withdrawal`).
+
     Args:
         is_spoiled: the blank is unusable: with ``came_out`` a card that is no good, without it a blank that the
             printer ate. Its number is then counted as spoiled, otherwise it goes back to stock.
@@ -34,6 +38,7 @@ def resolve(
     ledger = Ledger(store)
     with store.transaction():
         job = ledger.job(job_id)
+        was_sent = job.state in SENT
         if job.state is JobState.SUBMITTED:
             ledger.settle(job_id, Fact.FORGOTTEN, now_ms=now_ms, operator=operator)
         fact = Fact.CAME_OUT if came_out else Fact.DID_NOT_COME_OUT
@@ -46,7 +51,37 @@ def resolve(
             spoiled_by=spoiled_by,
         )
         needs_another = job.state is not JobState.PRINTED
+        if was_sent and needs_another:
+            Withdrawals(store).note(job, now_ms)
         return job, ledger.retry(job_id, now_ms) if needs_another else None
+
+
+async def settle_doubt(
+    store: NodeStore, job_id: int, *, came_out: bool, is_spoiled: bool, operator: str, now_ms: int,
+    spoiled_by: str = PRINT_FAILURE, is_printer_gone: bool = False,
+) -> tuple[Job, Job | None]:  # fmt: skip
+    """`resolve`, once the printer was asked: what it still holds is cancelled there and never made a second time.
+
+    Args:
+        is_printer_gone: it will never answer again, and a person says so.
+
+    Raises:
+        InvalidInputError: the printer's word speaks against it, or the job is not in doubt; no job was changed,
+            but the printer may have been told to cancel what it held.
+    """
+    job = Ledger(store).job(job_id)
+    if job.state in SENT and job.printer:
+        driver = open_driver(job.printer)
+        try:
+            word = await ask_to_drop(driver, job.name)
+        finally:
+            await driver.close()
+        if is_spoiled or not came_out:
+            check_word(word, job=job_id, is_spoiled=is_spoiled, is_printer_gone=is_printer_gone)
+    return resolve(
+        store, job_id, came_out=came_out, is_spoiled=is_spoiled, operator=operator, now_ms=now_ms,
+        spoiled_by=spoiled_by,
+    )  # fmt: skip
 
 
 def confirm(store: NodeStore, code: str, *, job_id: int | None = None, operator: str, now_ms: int) -> Job:

@@ -19,6 +19,7 @@ from node.link.notes import (
     token_refusal,
 )
 from node.printing.ledger import Ledger
+from node.printing.withdrawal import Withdrawals
 from node.stock.shelf import Shelf as BlankShelf
 from node.stock.supplies import as_json, supplies
 from node.storage.store import NodeStore
@@ -105,6 +106,15 @@ def warnings(store: NodeStore, now_ms: int) -> Iterable[Caution]:
             "in_doubt",
             f"{count} cetakan diragukan: lihat baki pencetak, lalu sepe node resolve DIR JOB --came-out yes|no",
             f"{count} prints in doubt: look into the tray, then sepe node resolve DIR JOB --came-out yes|no",
+        )
+    if ghosts := Withdrawals(store).ghosts():
+        named = ", ".join(map(str, ghosts))
+        yield Caution(
+            "ghost_card",
+            f"Pencetak mencetak kartu yang dinyatakan tidak keluar (pekerjaan {named}): cari dan musnahkan, "
+            "lalu sepe node resolve DIR JOB --destroyed",
+            f"A printer made cards that were said not to have come out (job {named}): find and destroy them, "
+            "then sepe node resolve DIR JOB --destroyed",
         )
     if count := prints.get("waiting_blank"):
         yield Caution(

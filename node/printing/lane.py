@@ -27,6 +27,7 @@ from node.printing.job import Job
 from node.printing.printers import Mode, Printer, Printers
 from node.printing.spool import Fact, JobState
 from node.printing.thread import URGENT
+from node.printing.withdrawal import HOLDING, OVER, Withdrawals, Withdrawn
 from node.printing.works import Prepared, Works
 from sepe.dispatch.order import ANY, Taker
 from sepe.errors import SepeError
@@ -135,7 +136,7 @@ class Lane:
             if fact is Fact.ACCEPTED or (fact is None and job.state is JobState.SUBMITTED):
                 current = replace(job, state=JobState.SUBMITTED)
         self._current = current
-        return moved
+        return moved + await self._watch_withdrawn()
 
     async def feed(self, jobs_max: int, *, is_ahead: bool = False) -> int:
         """Give the printer its next jobs until it is busy; return how many moved.
@@ -316,6 +317,32 @@ class Lane:
         if fact is Fact.ACCEPTED:
             self._current = replace(job, state=JobState.SUBMITTED)
         return fact is Fact.PRINTED
+
+    async def _watch_withdrawn(self) -> int:
+        """Cancel what this printer still has of attempts that a person called ended; return how many ended."""
+        withdrawals, now_ms = Withdrawals(self._works.store), self._works.now_ms()
+        ended = 0
+        for one in await self._works.db(withdrawals.watched, self.printer.address, now_ms):
+            if abs(now_ms - self._asked_ms.get(one.job, -DOUBT_RETRY_MS)) >= DOUBT_RETRY_MS:
+                ended += await self._drop_withdrawn(withdrawals, one)
+        return ended
+
+    async def _drop_withdrawn(self, withdrawals: Withdrawals, one: Withdrawn) -> int:
+        try:
+            outcome = await self._driver.outcome(one.name)
+            if outcome in HOLDING:
+                await self._driver.cancel(one.name)
+                log.warning("press.withdrawn_job_canceled", job=one.job)
+                return 0  # What became of it is asked next time, soon.
+        except (PrinterUnreachableError, PrinterBusyError):
+            return 0
+        self._asked_ms[one.job] = self._works.now_ms()
+        if outcome in OVER or outcome is JobOutcome.PRINTED:
+            await self._works.db(withdrawals.ended, one.job, outcome)
+            level = log.error if outcome is JobOutcome.PRINTED else log.info
+            level("press.withdrawn_job_ended", job=one.job, outcome=str(outcome))
+            return 1
+        return 0
 
     def _intend(self, prepared: Prepared) -> Job | None:
         if not self._is_wanted(prepared):

@@ -306,7 +306,58 @@ CREATE TABLE roll (
 ) STRICT;
 """
 
-STEPS = [VERSION_1, ATTACHMENTS, DAMAGE, STOCK, PRINTERS, CONFIRMED, DISPATCH, RIGHTS]
+WITHDRAWN = """
+-- Attempts that a person called ended while their printer might still make the card: node/printing/withdrawal.py.
+-- ended: '' while the printer is asked about it, then its last word, or 'destroyed'.
+CREATE TABLE withdrawn (
+    job INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    printer TEXT NOT NULL,
+    since_ms INTEGER NOT NULL,
+    ended TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX withdrawn_watched ON withdrawn (printer) WHERE ended = '';
+"""
+
+ELSEWHERE = """
+-- decided_ms: until then an officer wants the right elsewhere, though a card is near.
+ALTER TABLE print_right ADD COLUMN decided_ms INTEGER NOT NULL DEFAULT 0;
+-- Cards that an officer had moved here: node/desk/guests.py. photo: its SHA-256 while it is still at the centre.
+CREATE TABLE guest_card (
+    nik INTEGER NOT NULL,
+    product TEXT NOT NULL,
+    issue INTEGER NOT NULL,
+    from_node TEXT NOT NULL,
+    photo BLOB NOT NULL,
+    came_ms INTEGER NOT NULL,
+    PRIMARY KEY (nik, product, issue)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX guest_photo ON guest_card (nik) WHERE photo <> x'';
+-- What the centre says is on its way here, and what it wants brought elsewhere: node/stock/on_way.py.
+CREATE TABLE blanks_on_way (
+    product TEXT NOT NULL,
+    from_node TEXT NOT NULL,
+    first TEXT NOT NULL,
+    last TEXT NOT NULL,
+    PRIMARY KEY (product, from_node, first)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE blanks_wanted (
+    product TEXT NOT NULL,
+    to_node TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    until_ms INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (product, to_node)
+) STRICT, WITHOUT ROWID;
+-- Rolls that an officer gives away, while the centre has not heard all of the promise: node/printing/rolls.py.
+CREATE TABLE roll_promise (
+    kecamatan TEXT PRIMARY KEY,
+    fence INTEGER NOT NULL,
+    to_node TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+STEPS = [VERSION_1, ATTACHMENTS, DAMAGE, STOCK, PRINTERS, CONFIRMED, DISPATCH, RIGHTS, WITHDRAWN, ELSEWHERE]
 
 # What makes a query use the index job_open: the planner must find the index's own words in it.
 JOB_IS_OPEN = "state NOT IN ('printed', 'handed_over', 'spoiled', 'void')"

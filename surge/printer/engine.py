@@ -7,7 +7,7 @@ the printer *says*, and a restart wipes it.
 =============  =======================================  ========================================
 event          the sheet in the machine                 the job
 =============  =======================================  ========================================
-cancel         before the grip: goes back; after: out   ``canceled`` at once
+cancel         before the grip: goes back; after: out   ``canceled`` at once, to its stop point until out
 jam, cover     gripped: spoiled; else goes back         ``processing-stopped``, redone when cleared
 media, ribbon  finished first                           ``processing-stopped`` until loaded
 heat           finished first                           waits ``heat_pause_s``, goes on by itself
@@ -36,6 +36,8 @@ COVER = "cover-open-error"
 NO_MEDIA = "media-empty-error"
 NO_RIBBON = "marker-supply-empty-error"
 HEAT = "fuser-over-temp-warning"
+STOPPING = "processing-to-stop-point"
+CANCELED_BY_USER = "job-canceled-by-user"
 # With these the sheet inside is lost; with the others the machine stops between two sheets.
 DESTRUCTIVE = frozenset({JAM, COVER})
 
@@ -192,7 +194,8 @@ class Engine:
         """Mark the job cancelled; False if it had already ended. A gripped sheet comes out nevertheless."""
         if job.is_finished:
             return False
-        self._finish(job, JobState.CANCELED, "job-canceled-by-user")
+        is_inside = job is self.current and self.is_gripped
+        self._finish(job, JobState.CANCELED, STOPPING if is_inside else CANCELED_BY_USER)
         return True
 
     def stop(self, reason: str, *, abort: bool = False) -> None:
@@ -238,6 +241,8 @@ class Engine:
                     await self._one_sheet(job)
             if not job.is_finished:
                 self._finish(job, JobState.COMPLETED, "job-completed-successfully")
+            elif job.reasons == (STOPPING,):
+                job.reasons = (CANCELED_BY_USER,)
             self.current = None
             self.notify()
 

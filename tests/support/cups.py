@@ -84,27 +84,40 @@ ATTR mimeMediaType document-format-default "application/pdf"
 """
 
 
+class Cupsd:
+    """A cupsd with the queue ``kartu``; its spool outlives its process."""
+
+    def __init__(self, folder: Path, device: str) -> None:
+        self._folder, self._port = folder, free_port()
+        folder.chmod(0o755)
+        for part in ("root", "spool/tmp", "cache", "state"):
+            (folder / part).mkdir(parents=True)
+        (folder / "root/cupsd.conf").write_text(CUPSD.format(port=self._port))
+        (folder / "root/cups-files.conf").write_text(FILES.format(folder=folder))
+        (folder / "root/printers.conf").write_text(QUEUE.format(device=device))
+
+    @property
+    def server(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """One life of the process; the next one finds the jobs of this."""
+        root = self._folder / "root"
+        async with _running(
+            program("cupsd"), "-f", "-c", str(root / "cupsd.conf"), "-s", str(root / "cups-files.conf")
+        ):
+            await _listens(self._port)
+            yield
+
+
 @asynccontextmanager
 async def cups_queue(device: str = "file:///dev/null") -> AsyncIterator[str]:
     """A running cupsd with the queue ``kartu``; gives its HOST:PORT."""
     with tempfile.TemporaryDirectory(prefix="sepe-cups-") as name:
-        folder, port = Path(name), free_port()
-        folder.chmod(0o755)
-        for part in ("root", "spool/tmp", "cache", "state"):
-            (folder / part).mkdir(parents=True)
-        (folder / "root/cupsd.conf").write_text(CUPSD.format(port=port))
-        (folder / "root/cups-files.conf").write_text(FILES.format(folder=folder))
-        (folder / "root/printers.conf").write_text(QUEUE.format(device=device))
-        async with _running(
-            program("cupsd"),
-            "-f",
-            "-c",
-            str(folder / "root/cupsd.conf"),
-            "-s",
-            str(folder / "root/cups-files.conf"),
-        ):
-            await _listens(port)
-            yield f"127.0.0.1:{port}"
+        cupsd = Cupsd(Path(name), device)
+        async with cupsd.running():
+            yield cupsd.server
 
 
 @asynccontextmanager

@@ -29,7 +29,9 @@ REMEMBERED_IDS_MAX = 512
 REQUEST_ID_MAX = 2**31 - 1
 # The last one is not for us: CUPS forgets the names of finished jobs when it unloads them, a second or so after
 # they ended, and reads them from its disk again only for an attribute that it does not keep in memory.
-JOB_ATTRIBUTES = ("job-id", "job-name", "job-state", "job-media-sheets-completed")
+JOB_ATTRIBUTES = ("job-id", "job-name", "job-state", "job-state-reasons", "job-media-sheets-completed")
+# RFC 8011 5.3.8: the job is called cancelled, and something of it still happens in the machine.
+STILL_STOPPING = "processing-to-stop-point"
 
 OUTCOMES = {
     JobState.PENDING: JobOutcome.PENDING,
@@ -262,6 +264,8 @@ class IppDriver:
 
 def _outcome(job: Group) -> JobOutcome:
     state = job.integer("job-state")
+    if state in (JobState.CANCELED, JobState.ABORTED) and STILL_STOPPING in job.texts("job-state-reasons"):
+        return JobOutcome.PRINTING
     # ``unknown`` is a legal job-state for a printer that lost sight of its marker; so are later states.
     return OUTCOMES.get(JobState(state), JobOutcome.PRINTING) if state in set(JobState) else JobOutcome.PRINTING
 
