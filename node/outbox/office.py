@@ -29,6 +29,7 @@ from node.outbox.view import RelayTimes
 from node.outbox.worker import OutboxWorker
 from node.printing.outlook import print_room
 from node.settings import KEY_NAME, NodeSettings
+from node.storage.bell import hearing
 from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError, TransientError
 from sepe_io.channel import NatsIdentity
@@ -145,7 +146,8 @@ async def open_office(
             )
             tending = asyncio.create_task(upkeep.run())
             try:
-                yield Office(settings, key, trust, store, worker, relay, predecessor)
+                async with hearing(folder, relay.ring):
+                    yield Office(settings, key, trust, store, worker, relay, predecessor)
             finally:
                 await end_tasks([tending])
         finally:

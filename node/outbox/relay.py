@@ -108,6 +108,10 @@ class Relay:
         self._is_nudged = True
         self._wake.set()
 
+    def ring(self) -> None:
+        """Rows may have been written: look at the outbox now."""
+        self._wake.set()
+
     async def run(self) -> None:
         """Relay until cancelled. Every `TransientError` is waited out; anything else ends the run."""
         self.view.alarm = await self._worker.recall(ALARM_KEY)

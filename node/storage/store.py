@@ -16,6 +16,7 @@ from typing import Any
 from node.outbox.plan import Page, Row, next_page, sound_page
 from node.settings import DATABASE_NAME, NodeSettings, load_settings
 from node.storage import damage, prune, schema
+from node.storage.bell import Ringer
 from node.storage.position import ClockView, Position, Tail
 from sepe import codec, hlc
 from sepe.antientropy import find_faults
@@ -53,6 +54,8 @@ class NodeStore:
         self.settings = settings
         self.node = settings.node
         self.connection = connection
+        self._ringer = Ringer(folder)
+        self._has_news = False
 
     @classmethod
     def create(cls, folder: Path, settings: NodeSettings, *, now_ms: int) -> NodeStore:
@@ -95,6 +98,7 @@ class NodeStore:
 
     def close(self) -> None:
         """Release the database; a second call does nothing."""
+        self._ringer.close()
         self.connection.close()
 
     @contextmanager
@@ -103,8 +107,11 @@ class NodeStore:
         if self.connection.in_transaction:
             yield
             return
+        self._has_news = False
         with sqlite.transaction(self.connection):
             yield
+        if self._has_news:
+            self._ringer.ring()
 
     # Outbox: write
 
@@ -127,6 +134,7 @@ class NodeStore:
                 chain = codec.chain_next(chain, draft.nik, stamp, draft.kind, draft.body)
                 rows.append((tail.number, seq, draft.nik, stamp, draft.kind, draft.body, chain))
             self._insert_rows(rows)
+            self._has_news = True
         return [EventId(self.node, tail.epoch, row[1]) for row in rows]
 
     def open_epoch(
