@@ -55,6 +55,7 @@ class Press:
         driver, printer: one printer and its address, as the ledger remembers it; `use` adds and removes others.
         rights: the way to the hub's rights; ``None`` when there is none.
         now_ms: the wall clock.
+        open_printer: the driver for an address; a load test has printers of its own.
     """
 
     def __init__(
@@ -66,7 +67,9 @@ class Press:
         printer: str = "",
         rights: RightsClient | None,
         now_ms: Callable[[], int],
+        open_printer: Callable[[str], PrintDriver] = open_driver,
     ) -> None:
+        self._open_printer = open_printer
         self._works = Works(store, maker, now_ms)
         self._rights = rights
         self._now_ms = now_ms
@@ -91,7 +94,7 @@ class Press:
             if address in self._lanes:
                 self._lanes[address].printer = printer
             else:
-                self._lanes[address] = Lane(self._works, printer, open_driver(address))
+                self._lanes[address] = Lane(self._works, printer, self._open_printer(address))
 
     async def turn(self) -> int:
         """Let go what may go, fetch rights, watch and feed each printer; return how many jobs moved.
