@@ -7,44 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import html
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from node.attach.uploader import UploadView
+from node.figures import Condition, Figures
 from node.outbox.view import RelayView
-from node.stock.supplies import Supplies
 from sepe_io.web import number
 
 REFRESH_S = 3
-LINKS = ("nats", "grpc", "offline")
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """How this machine is.
-
-    Attributes:
-        storage: why nothing can be stored, ``""`` when all is well.
-        prints: print jobs by state.
-        oldest_pending_s: age of the oldest event that the centre has not confirmed, seconds.
-        proof: what the centre last proved to hold, a line; ``""`` before the first time.
-        supplies: ``None`` when they cannot be read.
-    """
-
-    node: str
-    storage: str = ""
-    prints: tuple[tuple[str, int], ...] = ()
-    oldest_pending_s: int = 0
-    proof: str = ""
-    supplies: Supplies | None = None
 
 
 def application(
@@ -52,8 +28,7 @@ def application(
 ) -> Starlette:
     """The routes. ``condition`` is called in a thread."""
     uploads = attachments or UploadView()
-    registry = CollectorRegistry()
-    registry.register(_Figures(view, uploads))
+    figures = Figures(view, uploads)
 
     async def healthz(_: Request) -> Response:
         # Answering at all is the answer: the event loop turns.
@@ -71,11 +46,8 @@ def application(
         return JSONResponse(body, status_code=503 if now.storage else 200)
 
     async def scrape(_: Request) -> Response:
-        own = CollectorRegistry()
-        own.register(_SupplyFigures((await asyncio.to_thread(condition)).supplies))
-        return Response(
-            generate_latest(registry) + generate_latest(own), headers={"content-type": CONTENT_TYPE_LATEST}
-        )
+        page = figures.render(await asyncio.to_thread(condition))
+        return Response(page, headers={"content-type": CONTENT_TYPE_LATEST})
 
     async def page(_: Request) -> Response:
         return HTMLResponse(render(view, await asyncio.to_thread(condition), uploads))
@@ -83,70 +55,6 @@ def application(
     return Starlette(
         routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", scrape), Route("/", page)]
     )
-
-
-class _Figures(Collector):
-    """The views of relay and uploader as Prometheus reads them."""
-
-    def __init__(self, view: RelayView, uploads: UploadView) -> None:
-        self._view = view
-        self._uploads = uploads
-
-    def collect(self) -> Iterator[Metric]:
-        view, uploads = self._view, self._uploads
-        gauges = (
-            ("sepe_node_last_seq", "Highest seq in the outbox.", view.last_seq),
-            ("sepe_node_durable_seq", "Highest contiguous seq that the centre has committed.", view.durable_seq),
-            ("sepe_node_pending_events", "Events that the centre has not confirmed.", view.pending),
-            ("sepe_node_alarm", "1 while a person must look at the relay.", int(bool(view.alarm))),
-            ("sepe_node_refused", "1 while the centre refuses this node.", int(bool(view.refusal))),
-            ("sepe_node_attachments_pending", "Attachments that the centre does not hold.", uploads.waiting),
-            ("sepe_node_attachments_pending_bytes", "Bytes of them that are to be sent.", uploads.waiting_bytes),
-            ("sepe_node_attachments_refused", "Attachments that the centre does not take.", uploads.refused),
-        )
-        for name, text, value in gauges:
-            yield GaugeMetricFamily(name, text, value=value)
-        link = GaugeMetricFamily("sepe_node_link", "1 for the line in use.", labels=["link"])
-        for name in LINKS:
-            link.add_metric([name], int(view.link == name))
-        yield link
-        counters = (
-            ("sepe_node_frames_sent", "Frames handed to a line.", view.frames_sent),
-            ("sepe_node_sent_bytes", "Bytes of those frames.", view.bytes_sent),
-            ("sepe_node_sessions", "Sessions with the hub.", view.sessions),
-            ("sepe_node_line_switches", "Changes to a better line.", view.switches),
-            ("sepe_node_epochs_opened", "New epochs after a restore or a clone.", view.epochs_opened),
-            ("sepe_node_attachments_sent", "Attachments that became whole at the centre.", uploads.sent),
-            ("sepe_node_attachment_sent_bytes", "Bytes of attachments handed to the line.", uploads.sent_bytes),
-        )
-        for name, text, value in counters:
-            yield CounterMetricFamily(name, text, value=value)
-
-
-class _SupplyFigures(Collector):
-    """Stock and printers as Prometheus reads them; nothing when they cannot be read."""
-
-    def __init__(self, supplies: Supplies | None) -> None:
-        self._supplies = supplies
-
-    def collect(self) -> Iterator[Metric]:
-        if self._supplies is None:
-            return
-        low = set(self._supplies.low)
-        at_hand = GaugeMetricFamily("sepe_node_blanks_at_hand", "Blanks at hand.", labels=["product"])
-        is_low = GaugeMetricFamily("sepe_node_blanks_low", "1 below the refill threshold.", labels=["product"])
-        for product, count in self._supplies.at_hand.items():
-            at_hand.add_metric([product], count)
-            is_low.add_metric([product], int(product in low))
-        left = GaugeMetricFamily("sepe_node_ribbon_left_cards", "Cards left on the ribbon.", labels=["printer"])
-        today = GaugeMetricFamily("sepe_node_printer_cards_today", "Cards made today.", labels=["printer"])
-        hot = GaugeMetricFamily("sepe_node_printer_hot", "1 when heat forbids more today.", labels=["printer"])
-        for one in self._supplies.printers:
-            if one.ribbon_left is not None:
-                left.add_metric([one.printer], one.ribbon_left)
-            today.add_metric([one.printer], one.cards_today)
-            hot.add_metric([one.printer], int(one in self._supplies.hot))
-        yield from (at_hand, is_low, left, today, hot)
 
 
 def render(view: RelayView, condition: Condition, uploads: UploadView) -> str:

@@ -7,6 +7,7 @@ Each part lives on when another fails, and all of them live without a hub for as
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -18,14 +19,16 @@ from filelock import FileLock, Timeout
 from node.attach.start import uploader_of
 from node.clock import now_ms
 from node.desk.proof import last_proof
-from node.http import Condition, application
+from node.desk.status import warnings
+from node.figures import Condition
+from node.http import application
 from node.link.rights import GrpcRights
 from node.outbox.office import open_office
 from node.printing.keeper import keep_rights
 from node.printing.ledger import Ledger
 from node.printing.press import keep_pressing
 from node.printing.printers import Printer, Printers
-from node.settings import RUN_LOCK_NAME, load_settings
+from node.settings import DATABASE_NAME, RUN_LOCK_NAME, load_settings
 from node.stock.supplies import supplies
 from node.storage.store import NodeStore
 from sepe.errors import SepeError, TransientError
@@ -158,23 +161,33 @@ def _adopt(options: RunOptions) -> list[Printer]:
 def look(folder: Path, node: str) -> Condition:
     """How the machine is, read by a connection of its own."""
     try:
+        disk_free_bytes = shutil.disk_usage(folder).free
+    except OSError:
+        disk_free_bytes = None
+    try:
         store = NodeStore.open(folder)
     except SepeError as exc:
-        return Condition(node, storage=str(exc))
+        return Condition(node, storage=str(exc), disk_free_bytes=disk_free_bytes)
     try:
+        now = now_ms()
         position = store.position()
         waiting = store.page(position.durable_seq, 1)
-        written_ms = wall_ms_of(waiting.columns.stamps[0]) if waiting else now_ms()
+        written_ms = wall_ms_of(waiting.columns.stamps[0]) if waiting else now
         proof = last_proof(store)
         return Condition(
             node,
             prints=tuple(sorted(Ledger(store).counts().items())),
-            oldest_pending_s=max(now_ms() - written_ms, 0) // 1000,
+            oldest_pending_s=max(now - written_ms, 0) // 1000,
             proof="" if proof is None else proof.indonesian(),
-            supplies=supplies(store, now_ms()),
+            supplies=supplies(store, now),
+            printers=tuple(Printers(store).used()),
+            clock_skew_ms=store.clock().skew_ms,
+            disk_free_bytes=disk_free_bytes,
+            database_bytes=(folder / DATABASE_NAME).stat().st_size,
+            cautions=tuple(one.code for one in warnings(store, now)),
         )
-    except SepeError as exc:
-        return Condition(node, storage=str(exc))
+    except (SepeError, OSError) as exc:
+        return Condition(node, storage=str(exc), disk_free_bytes=disk_free_bytes)
     finally:
         store.close()
 
