@@ -17,20 +17,28 @@ import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from hub.attach.store import Answer, AttachmentStore
+from hub.dispatch.book import own_entry
+from hub.dispatch.frames import FrameCache
+from hub.dispatch.orders import photo_of
 from hub.ingest.writer import WriterThread, shown
 from hub.merge import registry
-from sepe.errors import PeerProtocolError, TransientError
+from sepe.errors import InvalidInputError, PeerProtocolError, TransientError
 from sepe.ids import HUB_NODE
 from sepe.rpc.v1 import attachments_pb2 as rpc
 from sepe.rpc.v1 import attachments_pb2_grpc
 from sepe_io.keys import signed_part, verify
 from sepe_io.logs import logger
-from sepe_io.sqlite import DiskFailedError
+from sepe_io.sqlite import DiskFailedError, translated
 
 SERVICE = rpc.DESCRIPTOR.services_by_name["Attachments"].full_name
 WANTED_PREFIX = b"sepe-wanted-1\0"
 OFFER_PREFIX = b"sepe-offer-1\0"
 PUT_PREFIX = b"sepe-put-1\0"
+GET_PREFIX = b"sepe-get-1\0"
+# A question for somebody's photo is signed and used at once; the rest is for clocks.
+GET_AGE_MS_MAX = 5 * 60_000
+PIECE_BYTES = 16 * 1024
+NIK_MAX = 10**16 - 1
 OFFERS_MAX = 32
 # Each open stream may have a chunk waiting for the disk: 64 of 64 KiB are a second of an old one.
 STREAMS_MAX = 64
@@ -45,13 +53,14 @@ _T = TypeVar("_T")
 
 
 class AttachmentsService(attachments_pb2_grpc.AttachmentsServicer):
-    """Wanted, Offer, Put."""
+    """Wanted, Offer, Put, Get."""
 
     def __init__(
         self, store: AttachmentStore, metrics: CollectorRegistry, *, streams_max: int = STREAMS_MAX
     ) -> None:
         self._store = store
         self._thread = WriterThread()
+        self._frames = FrameCache()
         self._streams = 0
         self._streams_max = streams_max
         self._failure = ""
@@ -142,6 +151,33 @@ class AttachmentsService(attachments_pb2_grpc.AttachmentsServicer):
             self._streams -= 1
             self._open.set(self._streams)
 
+    async def Get(self, request: rpc.GetRequest, context: Any) -> AsyncIterator[rpc.GetResponse]:
+        photo = await self._answered(lambda: self._photo(request), context)
+        for at in range(request.offset, len(photo), PIECE_BYTES):
+            yield rpc.GetResponse(data=photo[at : at + PIECE_BYTES])
+
+    def _photo(self, request: rpc.GetRequest) -> bytes:
+        """The photo, for the machine that has the right to print the card on which it belongs and no other.
+
+        Raises:
+            PeerProtocolError: that machine did not ask just now, or its card has another photo or none.
+        """
+        self._check(request, GET_PREFIX)
+        if abs(request.clock_ms - _now_ms()) > GET_AGE_MS_MAX:
+            raise PeerProtocolError("clock")
+        log, key = self._store.log, (request.nik, request.product, request.issue)
+        with translated():
+            entry = own_entry(log, *key) if request.nik <= NIK_MAX else None
+            if entry is None or entry.holder != request.node:
+                raise PeerProtocolError("not_holder")
+            events = self._frames.events_of(log, request.nik)
+        if not request.sha256 or photo_of(events, request.product, request.issue) != request.sha256:
+            raise PeerProtocolError("other_photo")
+        try:
+            return self._store.plain_of(request.sha256)
+        except InvalidInputError as exc:
+            raise PeerProtocolError("no_photo") from exc
+
     def _scan(self, seen: int) -> tuple[bool, int]:
         """Whether the log's end was reached, and its newest frame; ``seen`` was the newest at the last look."""
         newest = self._store.newest_frame()
@@ -159,7 +195,9 @@ class AttachmentsService(attachments_pb2_grpc.AttachmentsServicer):
 
         return put
 
-    def _check(self, request: rpc.WantedRequest | rpc.OfferRequest | rpc.PutBegin, prefix: bytes) -> None:
+    def _check(
+        self, request: rpc.WantedRequest | rpc.OfferRequest | rpc.PutBegin | rpc.GetRequest, prefix: bytes
+    ) -> None:
         """Raises PeerProtocolError unless a node of this hub signed the request."""
         if request.node == HUB_NODE:
             raise PeerProtocolError("unknown_node")

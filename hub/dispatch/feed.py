@@ -18,7 +18,7 @@ from sepe.wire.v1 import event_pb2
 from sepe_io.sqlite import Connection
 
 CHANGES_MAX = 500
-MOVED, LET_GO, STANDING, ROLL = "moved", "let_go", "standing", "roll"
+MOVED, LET_GO, STANDING, ROLL, CARD = "moved", "let_go", "standing", "roll", "card"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +55,38 @@ def tell_moved(  # noqa: PLR0917 - the parts of a right
     right = rights_pb2.Right(product=product, issue=issue, holder=entry.holder, fence=entry.fence)
     for node in sorted(set(nodes) - {""}):
         tell(connection, node, MOVED, nik, product, issue, rights_pb2.Change(moved=right))
-        connection.execute(
-            "DELETE FROM feed WHERE node = ? AND kind = ? AND nik = ? AND product = ? AND issue = ?",
-            (node, LET_GO, nik, product, issue),
-        )
+        for answered in (LET_GO,) if node == entry.holder else (LET_GO, CARD):
+            connection.execute(
+                "DELETE FROM feed WHERE node = ? AND kind = ? AND nik = ? AND product = ? AND issue = ?",
+                (node, answered, nik, product, issue),
+            )
 
 
 def ask_to_let_go(
-    connection: Connection, entry: Entry, nik: int, product: str, issue: int, *, asked_by: str
-) -> None:
-    """Ask the holder of a right for it."""
-    question = rights_pb2.LetGo(product=product, issue=issue, fence=entry.fence, asked_by=asked_by)
+    connection: Connection, entry: Entry, nik: int, product: str, issue: int, *, asked_by: str,
+    decided_until_ms: int = 0,
+) -> None:  # fmt: skip
+    """Ask the holder of a right for it.
+
+    Args:
+        decided_until_ms: an officer decided so, and until then it counts; 0: nobody did.
+    """
+    question = rights_pb2.LetGo(
+        product=product, issue=issue, fence=entry.fence, asked_by=asked_by, decided_until_ms=decided_until_ms
+    )
     tell(connection, entry.holder, LET_GO, nik, product, issue, rights_pb2.Change(let_go=question))
+
+
+def tell_card(
+    connection: Connection, node: str, nik: int, product: str, issue: int, *, from_node: str, reason: str
+) -> None:
+    """Have a card printed by the machine that holds its right now.
+
+    What is to be printed is put in when the list is read (`hub.dispatch.orders`), so the list holds nothing of the
+    resident that the log does not hold, and says what is known then.
+    """
+    order = rights_pb2.CardOrder(product=product, issue=issue, from_node=from_node, reason=reason)
+    tell(connection, node, CARD, nik, product, issue, rights_pb2.Change(card=order))
 
 
 def tell_roll(connection: Connection, nodes: Iterable[str], kecamatan_code: str, entry: Entry) -> None:

@@ -19,9 +19,13 @@ have made a card
 holds the right                                        granted, same fence
 asks while another machine holds it                    ``held``; the holder is asked to let go, and the answer
                                                        says what it said
+asks for what an officer had moved away from it        ``held``, ``rerouted``; nobody is asked
 asks while nobody holds it (given back, or no home     granted; the right moves to it, a fence higher
 machine is enrolled)
 =====================================================  ==================================================
+
+A card that an officer had moved elsewhere (`hub.dispatch.moves`) goes there in the step that takes its holder's
+promise: nobody else can claim in between.
 
 A denied claim is remembered for as long as it is repeated (`WISH_MS`), so that whoever waits hears when a right
 becomes free. Wishes and questions are no truth: lost with a disk, they come again with the next claim.
@@ -31,9 +35,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from hub.dispatch import feed
+from hub.dispatch import feed, moves
 from hub.dispatch.book import entry_of, entry_of_roll, own_entry
 from hub.dispatch.frames import FrameCache
+from hub.dispatch.moves import Reroute
 from hub.merge import project, registry
 from sepe import card, case
 from sepe.events import Draft, Kind, draft
@@ -59,7 +64,7 @@ WISH_MS = 7 * 24 * 3_600_000
 # A repeated wish is written again no more often than this: most claims of those who wait then write nothing.
 WISH_FRESH_MS = 10 * 60_000
 
-CLAIMED, RETURNED = "claimed", "returned"
+CLAIMED, RETURNED, REROUTED = "claimed", "returned", "rerouted"
 
 Key = tuple[int, str, int]
 
@@ -124,8 +129,10 @@ class RightsDesk:
     # By kecamatan: who holds the rights of its roll. Nobody is let in or shut out while we answer.
     _rolls: dict[str, Entry] = field(default_factory=dict)
     _somebody_waits: bool = field(init=False)
+    _some_go_elsewhere: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        self._some_go_elsewhere = moves.any_reroute(self.connection, self.now_ms)
         # Mostly nobody waits for anything; then a claim need not look for whom to tell.
         self._somebody_waits = self.connection.execute("SELECT 1 FROM right_wish LIMIT 1").fetchone() is not None
 
@@ -137,14 +144,18 @@ class RightsDesk:
 
     def claim(self, claim: RightClaim) -> Answer:
         """The answer to a claim."""
-        refusal = _stranger(self.connection, claim.node)
+        refusal = stranger(self.connection, claim.node)
         if refusal:
             return Answer(False, "", 0, refusal)
         key = (claim.nik, claim.product, claim.issue)
-        entry, is_written = self._entry(key)
+        entry, is_written = self.entry(key)
+        if entry.holder == claim.node and claim.above > entry.fence and self.going(key, claim.node) is not None:
+            # It asks for more than it holds: so it promised that away, and its word of it is still on the way.
+            self.give_back(RightReturn(*key, claim.node, entry.fence))
+            entry, is_written = self.entry(key)
         events = self.frames.events_of(self.connection, claim.nik)
         resident = project.fold_events(events) if events else None
-        obstacle = None if resident is None else self._obstacle(resident, claim, entry)
+        obstacle = None if resident is None else self.obstacle(resident, claim, entry)
         if obstacle is not None:
             return obstacle
         used = NO_FENCE if resident is None else _highest_fence(resident, claim)
@@ -171,27 +182,51 @@ class RightsDesk:
     def give_back(self, request: RightReturn) -> Answer:
         """The answer to a return; giving back what one gave back already is answered the same way again."""
         key = (request.nik, request.product, request.issue)
-        entry, _ = self._entry(key)
+        entry, _ = self.entry(key)
         if entry == ("", request.fence + 1):
             return Answer(True, "", entry.fence, "")
         found = given_back(entry, request.node, request.fence)
         if found is None:
             reason = "stale_fence" if entry.holder == request.node else "not_holder"
             return Answer(False, entry.holder, entry.fence, reason)
-        self._move(key, found, entry, RETURNED)
-        return Answer(True, "", found.fence, RETURNED)
+        elsewhere = self.going(key, request.node)
+        further = None if elsewhere is None else self._taken_over(elsewhere, found)
+        if elsewhere is None or further is None:
+            self._move(key, found, entry, RETURNED)
+            return Answer(True, "", found.fence, RETURNED)
+        self._move(key, further, entry, REROUTED, elsewhere.officer)
+        feed.tell_card(self.connection, further.holder, *key, from_node=request.node, reason=elsewhere.reason)
+        return Answer(True, further.holder, further.fence, REROUTED)
 
     def take_away(self, nik: int, product: str, issue: int, *, to: str, reason: str, officer: str) -> Entry:
         """Move a right because an officer decided that its holder is gone for good."""
         key = (nik, product, issue)
-        entry, _ = self._entry(key)
+        entry, _ = self.entry(key)
         events = self.frames.events_of(self.connection, nik)
         used = _highest_fence(project.fold_events(events), RightClaim(*key, to)) if events else NO_FENCE
         found = taken_away(entry, to, used=used)
         self._move(key, found, entry, reason, officer)
         return found
 
-    def _entry(self, key: Key) -> tuple[Entry, bool]:
+    def going(self, key: Key, from_node: str) -> Reroute | None:
+        """An officer's decision that still counts, that a card goes from this machine to another."""
+        found = moves.reroute_of(self.connection, key) if self._some_go_elsewhere else None
+        if found is None or found.from_node != from_node or found.to_node == from_node:
+            return None
+        return found if found.until_ms > self.now_ms else None
+
+    def _taken_over(self, elsewhere: Reroute, free: Entry) -> Entry | None:
+        """The entry once the other machine has it; ``None``: it may make no card now."""
+        if stranger(self.connection, elsewhere.to_node):
+            return None
+        claim = RightClaim(*elsewhere.key, elsewhere.to_node)
+        events = self.frames.events_of(self.connection, elsewhere.nik)
+        resident = project.fold_events(events)
+        if self.obstacle(resident, claim, free) is not None:
+            return None
+        return claimed(free, elsewhere.to_node, used=_highest_fence(resident, claim))
+
+    def entry(self, key: Key) -> tuple[Entry, bool]:
         """The entry, and whether it is this right's own."""
         moved = self._moved.get(key)
         if moved is not None:
@@ -209,7 +244,7 @@ class RightsDesk:
             found = self._rolls[code] = entry_of_roll(self.connection, nik)
         return found
 
-    def _obstacle(self, resident: Resident, claim: RightClaim, entry: Entry) -> Answer | None:
+    def obstacle(self, resident: Resident, claim: RightClaim, entry: Entry) -> Answer | None:
         """Why no card of this issue may be made now, whoever holds the right."""
         if case.is_on_hold(resident):
             return Answer(False, entry.holder, entry.fence, "nik_conflict")
@@ -235,7 +270,7 @@ class RightsDesk:
         return None
 
     def _denied(self, claim: RightClaim, entry: Entry) -> Answer:
-        """Note the wish and ask the holder to let go."""
+        """Note the wish and ask the holder to let go, unless an officer had the card moved there."""
         self._somebody_waits = True
         connection, key = self.connection, (claim.nik, claim.product, claim.issue)
         row = connection.execute(
@@ -248,6 +283,9 @@ class RightsDesk:
                 (*key, claim.node, self.now_ms),
             )
             connection.execute("DELETE FROM right_wish WHERE wished_ms < ?", (self.now_ms - WISH_MS,))
+        elsewhere = self.going(key, claim.node)
+        if elsewhere is not None and elsewhere.to_node == entry.holder:
+            return self._seen(Answer(False, entry.holder, entry.fence, "held", kept=REROUTED), entry.holder)
         asked = connection.execute(
             "SELECT fence, asked_ms, kept FROM right_ask WHERE nik = ? AND product = ? AND issue = ?", key
         ).fetchone()
@@ -316,7 +354,8 @@ def _highest_fence(resident: Resident, claim: RightClaim) -> int:
     return max(fences, default=NO_FENCE)
 
 
-def _stranger(connection: Connection, node: str) -> str:
+def stranger(connection: Connection, node: str) -> str:
+    """Why this machine is given nothing: ``unknown_node``, ``revoked``; ``""`` when it is enrolled."""
     if node == HUB_NODE or not registry.is_enrolled(connection, node):
         known = connection.execute("SELECT 1 FROM node WHERE node = ?", (node,)).fetchone()
         return "revoked" if known else "unknown_node"

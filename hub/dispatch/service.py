@@ -59,6 +59,9 @@ class RightsStore(Protocol):
     def keep_rights(self, node: str, kept: Iterable[tuple[int, str, int, int, str]]) -> None:
         """Rights that a machine was asked for and keeps."""
 
+    def hear_room(self, node: str, told: rights_pb2.ChangesRequest, *, now_ms: int) -> None:
+        """What a machine tells of its printers."""
+
     def news_for(self, node: str, feed_id: bytes, after: int) -> News:
         """What a machine has not heard yet."""
 
@@ -245,7 +248,11 @@ class RightsService(rights_pb2_grpc.RightsServicer):
         return RightReturn(request.nik, request.product, request.issue, request.node, request.fence)
 
     def _hear(self, request: rights_pb2.ChangesRequest) -> None:
-        """Note what the machine keeps. Raises PeerProtocolError unless the machine asked just now."""
+        """Note what the machine keeps and tells of its printers.
+
+        Raises:
+            PeerProtocolError: the machine did not ask just now.
+        """
         self._check_sender(request, CHANGES_PREFIX, _now_ms())
         kept = [
             (one.nik, one.product, one.issue, one.fence, one.reason[:REASON_CHARS_MAX])
@@ -254,6 +261,8 @@ class RightsService(rights_pb2_grpc.RightsServicer):
         ]
         if kept:
             self._store.keep_rights(request.node, kept)
+        if request.HasField("print_room"):
+            self._store.hear_room(request.node, request, now_ms=_now_ms())
 
     def _check_sender(self, request: SignedRequest, prefix: bytes, now_ms: int) -> None:
         if request.node == HUB_NODE:

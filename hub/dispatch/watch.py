@@ -88,10 +88,15 @@ def note(connection: Connection, nik: int, resident: Resident) -> None:
             for issue, one, why in card.to_collect(resident)
         ],
     )
-    wishing = [
-        node for (node,) in connection.execute("SELECT DISTINCT node FROM right_wish WHERE nik = ?", (nik,))
+    # Who holds a right without having recorded him: an officer had his card moved there.
+    concerned = [
+        node
+        for (node,) in connection.execute(
+            "SELECT node FROM right_wish WHERE nik = ? UNION SELECT holder FROM print_right WHERE nik = ?",
+            (nik, nik),
+        )
     ]
-    feed.tell_standing(connection, nik, resident, [*wishing, entry_of_roll(connection, nik).holder])
+    feed.tell_standing(connection, nik, resident, [*concerned, entry_of_roll(connection, nik).holder])
 
 
 def _why(resident: Resident, attempt: card.Attempt) -> str:

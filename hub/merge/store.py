@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
-from hub.dispatch import feed, rights, watch
+from hub.dispatch import feed, orders, rights, room, watch
 from hub.dispatch.frames import FrameCache
 from hub.engine import place
 from hub.engine.place import DATABASE
@@ -30,6 +30,7 @@ from hub.quarantine import shelf
 from sepe.errors import InvalidInputError, PeerProtocolError, SepeError
 from sepe.events import Draft
 from sepe.ids import EPOCH_BYTES, HUB_NODE, EventId
+from sepe.rpc.v1 import rights_pb2
 from sepe.sync.centre import Judgement, ack, welcome
 from sepe.wire.v1 import sync_pb2
 from sepe_io import keys
@@ -290,7 +291,16 @@ class HubStore:
     def news_for(self, node: str, feed_id: bytes, after: int) -> feed.News:
         """What a machine has not heard yet, see `hub.dispatch.feed`."""
         with translated():
-            return feed.news(self.connection, node, feed_id, after)
+            found = feed.news(self.connection, node, feed_id, after)
+            for change in found.changes:
+                if change.HasField("card"):
+                    orders.fill(self.connection, self._frames, node, change)
+            return found
+
+    def hear_room(self, node: str, told: rights_pb2.ChangesRequest, *, now_ms: int) -> None:
+        """A machine tells what its printers have to do, see `hub.dispatch.room`."""
+        with transaction(self.connection):
+            room.hear(self.connection, node, told, now_ms)
 
     def list_id(self) -> bytes:
         """See `hub.dispatch.feed.list_id`."""

@@ -196,6 +196,8 @@ class _Residents:
         self._connection = store.connection
         # Without a word of the centre on anybody nobody is looked up.
         self._has_standings = self._connection.execute("SELECT 1 FROM standing LIMIT 1").fetchone() is not None
+        # Nor is anybody's card here who was never recorded here, unless an officer had it moved.
+        self._has_guests = self._connection.execute("SELECT 1 FROM guest_card LIMIT 1").fetchone() is not None
         self._disputed: set[int] = set()
         self._known: dict[int, Known | None] = {}
         self._wanted: dict[int, list[Wanted]] = {}
@@ -209,7 +211,7 @@ class _Residents:
             ).fetchone()
             self._known[nik] = None if row is None else Known.of(row)
             self._wanted[nik] = []
-            if row is not None:  # Who was never recorded here has no job here.
+            if row is not None or self._has_guests:
                 jobs = self._connection.execute("SELECT product, issue, state FROM job WHERE nik = ?", (nik,))
                 self._wanted[nik] = [Wanted(product, issue, JobState(state)) for product, issue, state in jobs]
         return self._known[nik], self._wanted[nik]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from node.desk import guests
 from node.printing.job import Job
 from node.printing.ledger import Ledger
 from node.printing.rights import Right, RightBook
@@ -81,11 +82,17 @@ def apply_changes(store: NodeStore, answer: rights_pb2.ChangesResponse, now_ms: 
                     right = Right(change.nik, change.moved.product, change.moved.issue)
                     book.moved(right, change.moved.holder, change.moved.fence)
                 case "let_go":
-                    book.asked(Right(change.nik, change.let_go.product, change.let_go.issue), change.let_go.fence)
+                    asked = change.let_go
+                    book.asked(
+                        Right(change.nik, asked.product, asked.issue), asked.fence, now_ms=now_ms,
+                        decided_ms=asked.decided_until_ms,
+                    )  # fmt: skip
                 case "roll":
                     book.roll_moved(change.roll.kecamatan_code, change.roll.holder, change.roll.fence)
                 case "standing":
                     _take_standing(store, change.nik, change.standing, now_ms)
+                case "card":
+                    guests.take_order(store, change.nik, change.card, now_ms)
         store.put(FEED_KEY, answer.feed.hex())
         store.put(PLACE_KEY, str(answer.last))
     return len(answer.changes)

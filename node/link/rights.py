@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from grpc import aio
+from grpc import StatusCode, aio
 
 from node.clock import now_ms
 from node.link.link import CLOSE_TIMEOUT_S, LinkDownError
 from node.link.trust import HubTrust
 from node.printing.rights import Asked, Right, RightAnswer
-from sepe.rpc.v1 import rights_pb2
+from sepe.attach import ATTACHMENT_BYTES_MAX
+from sepe.errors import PeerProtocolError
+from sepe.rpc.v1 import attachments_pb2, rights_pb2
+from sepe.rpc.v1.attachments_pb2_grpc import AttachmentsStub
 from sepe.rpc.v1.rights_pb2_grpc import RightsStub
 from sepe_io.keys import Signer, signed_part
 
 if TYPE_CHECKING:
     # The generator writes these for type checkers only.
+    from node.printing.room import Word
     from sepe.rpc.v1.rights_pb2_grpc import RightsAsyncStub
 
 CLAIM_PREFIX = b"sepe-claim-1\0"
@@ -25,6 +30,9 @@ CHANGES_PREFIX = b"sepe-changes-1\0"
 CLAIM_TIMEOUT_S = 2.0
 # Beyond what the call itself asks the hub to wait.
 CHANGES_TIMEOUT_S = 10.0
+GET_PREFIX = b"sepe-get-1\0"
+# The longest pause between two pieces of a photo before the line counts as dead.
+PHOTO_PAUSE_S = 20.0
 KEPT_MAX = 500
 
 Request = TypeVar("Request", rights_pb2.ClaimRequest, rights_pb2.ReturnRequest, rights_pb2.ChangesRequest)
@@ -73,18 +81,52 @@ class GrpcRights:
         return answer.returned or answer.reason in ("not_holder", "stale_fence")
 
     async def changes(
-        self, feed: bytes, after: int, *, wait_ms: int, kept: Sequence[Asked]
-    ) -> rights_pb2.ChangesResponse:
+        self, feed: bytes, after: int, *, wait_ms: int, kept: Sequence[Asked], word: Word | None = None,
+        rolls: Sequence[rights_pb2.RollPromise] = (),
+    ) -> rights_pb2.ChangesResponse:  # fmt: skip
         """What the centre has to tell. Raises `LinkDownError`, also when the hub does not know us."""
         request = rights_pb2.ChangesRequest(feed=feed, after=after, wait_ms=wait_ms)
         for one in kept[:KEPT_MAX]:
             nik, product, issue = one.right
             request.kept.add(nik=nik, product=product, issue=issue, fence=one.fence, reason=one.reason)
+        if word is not None:
+            request.print_room.CopyFrom(word.room)
+            request.left.extend(word.left)
+            request.left_total = word.total
+        request.rolls.extend(rolls)
         timeout_s = wait_ms / 1000 + CHANGES_TIMEOUT_S
         answer = await self._ask(request, self._stub().Changes, timeout_s, CHANGES_PREFIX)
         if answer.reason:
             raise LinkDownError(f"the hub answers {answer.reason} to a question for news")
         return answer
+
+    async def photo(self, right: Right, sha256: bytes, have: bytearray) -> None:
+        """Fetch the rest of a photo. Raises `LinkDownError`, and PeerProtocolError when the hub gives it not."""
+        signer = self._signer()
+        request = attachments_pb2.GetRequest(
+            node=self._node, key_id=signer.key_id, clock_ms=max(now_ms() - self._skew_ms(), 0), nik=right.nik,
+            product=right.product, issue=right.issue, sha256=sha256, offset=len(have),
+        )  # fmt: skip
+        request.signature = signer.sign(GET_PREFIX + signed_part(request))
+        self._channel = self._channel or self._trust.channel(self._target)
+        try:
+            call = AttachmentsStub(self._channel).Get(request)
+            while True:
+                async with asyncio.timeout(PHOTO_PAUSE_S):
+                    piece = await call.read()
+                if not isinstance(piece, attachments_pb2.GetResponse):  # aio.EOF
+                    break
+                have += piece.data
+                if len(have) > ATTACHMENT_BYTES_MAX:
+                    raise PeerProtocolError("oversized", "a photo")
+            if await call.code() is not StatusCode.OK:
+                raise PeerProtocolError("photo_refused", await call.details())
+        except TimeoutError as exc:
+            raise LinkDownError(f"grpc: nothing of a photo within {PHOTO_PAUSE_S:g} s") from exc
+        except aio.AioRpcError as exc:
+            if exc.code() is StatusCode.PERMISSION_DENIED:
+                raise PeerProtocolError("photo_refused", exc.details() or "") from exc
+            raise LinkDownError(f"grpc: {exc.code().name.lower()} at a question for a photo") from exc
 
     async def close(self) -> None:
         if self._channel is not None:

@@ -1,8 +1,9 @@
 """Keeping this machine's rights in order with the centre, whether it prints or not.
 
 One turn tells the hub of promises made here, claims beforehand what the roll wants, and asks what is new:
-questions for rights, moved rights, holds. With nothing new the question waits at the hub, so a word from there is
-here within a second. Everything that is said is first on our disk (`node.printing.rights`); this is only the way.
+questions for rights, moved rights, holds, cards that were moved here. With nothing new the question waits at the
+hub, so a word from there is here within a second. Everything that is said is first on our disk
+(`node.printing.rights`); this is only the way.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from node.desk import guests
 from node.desk.standing import apply_changes, place
 from node.printing.rights import NewsClient, Right, RightBook
+from node.printing.room import RoomTeller
 from node.storage.store import NodeStore
-from sepe.errors import SepeError, TransientError
+from sepe.errors import PeerProtocolError, SepeError, TransientError
 from sepe_io.logs import logger
+from sepe_io.seal import sha256_of
 from sepe_io.sqlite import DiskFailedError
 
 T = TypeVar("T")
@@ -26,6 +30,7 @@ T = TypeVar("T")
 WAIT_MS = 20_000
 PROMISES_MAX = 100
 CLAIMS_MAX = 50
+PHOTOS_MAX = 20
 TURNS_MAX = 1_000
 NO_LINE_SECONDS = 5.0
 FAULT_SECONDS = 5.0
@@ -47,6 +52,9 @@ class RightsKeeper:
         self._client = client
         self._now_ms = now_ms
         self._book = RightBook(store)
+        self._room = RoomTeller(store)
+        # What came of photos whose line broke, by digest.
+        self._begun: dict[bytes, bytearray] = {}
         self._thread = ThreadPoolExecutor(1, "rights")
 
     async def close(self) -> None:
@@ -96,12 +104,35 @@ class RightsKeeper:
             if await self._client.give_back(promise.right, promise.fence):
                 await self._db(self._book.told, promise)
         await self._claim_beforehand()
-        kept = await self._db(self._book.reconsider)
+        await self._fetch_photos()
+        kept = await self._db(self._book.reconsider, self._now_ms())
         if await self._db(self._book.promises, 1):
             wait_ms = 0  # Looked at again, a right is not needed here any more.
         feed, after = await self._db(place, self._store)
-        answer = await self._client.changes(feed, after, wait_ms=wait_ms, kept=kept)
-        return await self._db(apply_changes, self._store, answer, self._now_ms())
+        word = await self._db(self._room.due, self._now_ms())
+        answer = await self._client.changes(feed, after, wait_ms=wait_ms, kept=kept, word=word)
+        if word is not None:
+            self._room.told(word, self._now_ms())
+        count = await self._db(apply_changes, self._store, answer, self._now_ms())
+        if count:
+            await self._fetch_photos()
+        return count
+
+    async def _fetch_photos(self) -> None:
+        """Photos of cards that were moved here; one that the hub does not give keeps its card held."""
+        for photo in await self._db(guests.photos_wanted, self._store, PHOTOS_MAX):
+            have = self._begun.setdefault(photo.sha256, bytearray())
+            try:
+                await self._client.photo(photo.right, photo.sha256, have)
+            except PeerProtocolError as exc:
+                self._begun.pop(photo.sha256, None)
+                log.warning("photo.refused", reason=exc.reason, detail=str(exc))
+                continue
+            data = bytes(self._begun.pop(photo.sha256))
+            if sha256_of(data) != photo.sha256:
+                log.warning("photo.broken")
+                continue
+            await self._db(guests.photo_came, self._store, photo, data, self._now_ms())
 
     async def _claim_beforehand(self) -> None:
         now_ms = self._now_ms()

@@ -104,17 +104,23 @@ def print_room(store: NodeStore, now_ms: int) -> sync_pb2.PrintRoom | None:
     try:
         if not Printers(store).used():
             return None
-        day = office_day(store, now_ms)
+        return room_of(office_day(store, now_ms))
     except InvalidInputError:
         return None  # The policy file; the operator is told by every command that reads it.
+
+
+def room_of(day: OfficeDay) -> sync_pb2.PrintRoom:
+    """A day as the centre is told of it."""
     machines = [one.machine(is_stopped=False) for one in day.stations if "card" in one.printer.media]
     ready = [
-        one for one in day.queue if one.blank and one.waits_for in ("", Limit.BLANKS) and one.ready_ms <= now_ms
+        one
+        for one in day.queue
+        if one.blank and one.waits_for in ("", Limit.BLANKS) and one.ready_ms <= day.now_ms
     ]
     return sync_pb2.PrintRoom(
         waiting=len(ready),
         blanks=day.blanks,
-        capacity=capacity(machines, now_ms, day.seen.close_ms),
+        capacity=capacity(machines, day.now_ms, day.seen.close_ms),
         done_by_close=day.seen.done_by_close,
         left_at_close=day.seen.left_at_close,
         close_ms=day.seen.close_ms,

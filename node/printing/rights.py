@@ -18,6 +18,7 @@ from node.storage.store import NodeStore
 from sepe.rights import HOME_FENCE, NO_FENCE, Grip, Reply, asked, is_home, kecamatan_of
 
 if TYPE_CHECKING:
+    from node.printing.room import Word
     from sepe.rpc.v1 import rights_pb2
 
 __all__ = ["HOME_FENCE", "Asked", "Promise", "Right", "RightAnswer", "RightBook", "RightsClient", "is_home"]
@@ -38,7 +39,11 @@ _OPEN_STATES = "('queued', 'waiting_right', 'waiting_blank', 'waiting_due', 'hel
 _KEPT_WORDS = {
     IN_HAND: "kartunya sedang atau sudah dibuat di sana",
     QUEUED: "akan dicetak di sana",
+    "rerouted": "dialihkan ke sana oleh petugas pusat",
 }
+# What waits for the centre's word on a promise asks again so late: by then it has heard.
+PROMISED_RETRY_MS = 60_000
+PROMISED = "dialihkan ke kantor lain oleh petugas pusat"
 _CARD_WORDS = {"printed": "sudah dicetak", "handed_over": "sudah diserahkan"}
 
 
@@ -142,12 +147,25 @@ class NewsClient(RightsClient, Protocol):
         """
 
     async def changes(
-        self, feed: bytes, after: int, *, wait_ms: int, kept: Sequence[Asked]
-    ) -> rights_pb2.ChangesResponse:
+        self, feed: bytes, after: int, *, wait_ms: int, kept: Sequence[Asked], word: Word | None = None,
+        rolls: Sequence[rights_pb2.RollPromise] = (),
+    ) -> rights_pb2.ChangesResponse:  # fmt: skip
         """What the centre has to tell, see `sepe.rpc.v1.Rights.Changes`.
+
+        Args:
+            word: what it is told of our printers; ``None``: nothing new.
+            rolls: promises for whole rolls.
 
         Raises:
             TransientError: no line, or the hub does not know us.
+        """
+
+    async def photo(self, right: Right, sha256: bytes, have: bytearray) -> None:
+        """Fetch the rest of a photo of a card that was moved here, onto what there is.
+
+        Raises:
+            TransientError: no line; what came is in ``have``, go on there.
+            PeerProtocolError: the hub does not give it.
         """
 
 
@@ -187,26 +205,31 @@ class RightBook:
                 )  # fmt: skip
             self.fit_jobs(right)
 
-    def asked(self, right: Right, fence: int) -> None:
-        """The hub asks for the right."""
+    def asked(self, right: Right, fence: int, *, now_ms: int, decided_ms: int = 0) -> None:
+        """The hub asks for the right.
+
+        Args:
+            decided_ms: until then an officer wants the card made elsewhere, though it lacks nothing but a printer.
+        """
         with self._store.transaction():
             self._raise(right)
             self._execute(
-                "UPDATE print_right SET asked = max(asked, ?), told = min(told, ? - 1) "
+                "UPDATE print_right SET asked = max(asked, ?), told = min(told, ? - 1), decided_ms = ? "
                 "WHERE nik = ? AND product = ? AND issue = ?",
-                fence, fence, *right,
+                fence, fence, decided_ms, *right,
             )  # fmt: skip
-            self._reconsider(right, fence)
+            self._reconsider(right, fence, decided_ms, now_ms)
 
-    def reconsider(self) -> list[Asked]:
+    def reconsider(self, now_ms: int) -> list[Asked]:
         """Look again at every right that was asked for and kept; those that are still kept."""
         kept = []
         rows = self._all(
-            "SELECT nik, product, issue, asked FROM print_right WHERE asked > let_go ORDER BY nik, product, issue"
+            "SELECT nik, product, issue, asked, decided_ms FROM print_right WHERE asked > let_go "
+            "ORDER BY nik, product, issue"
         )
-        for nik, product, issue, fence in rows:
+        for nik, product, issue, fence, decided_ms in rows:
             with self._store.transaction():
-                found = self._reconsider(Right(nik, product, issue), fence)
+                found = self._reconsider(Right(nik, product, issue), fence, decided_ms, now_ms)
             kept += [] if found is None else [found]
         return kept
 
@@ -281,7 +304,8 @@ class RightBook:
         if fence is None:
             self._execute(
                 "UPDATE job SET fence = NULL, retry_ms = 0, "
-                f"state = CASE state WHEN 'ready' THEN 'queued' ELSE state END WHERE {where}",
+                "state = CASE WHEN state IN ('ready', 'waiting_blank') THEN 'queued' ELSE state END "
+                f"WHERE {where}",
                 *right, fence,
             )  # fmt: skip
         else:
@@ -297,8 +321,9 @@ class RightBook:
             *right,
         )
 
-    def _reconsider(self, right: Right, fence: int) -> Asked | None:
-        bound = self._bound(right)
+    def _reconsider(self, right: Right, fence: int, decided_ms: int, now_ms: int) -> Asked | None:
+        is_decided = now_ms < decided_ms
+        bound = self._bound(right, is_decided=is_decided)
         grip, reply = asked(self.grip(right), fence, is_bound=bool(bound))
         self._raise(right, let_go=grip.let_go)
         self._execute(
@@ -309,17 +334,32 @@ class RightBook:
         if reply is Reply.KEEP:
             return Asked(right, fence, bound)
         self.fit_jobs(right)
+        if is_decided:
+            self._execute(
+                "UPDATE job SET state = 'waiting_right', reason = ?, retry_ms = ? WHERE nik = ? AND product = ? "
+                "AND issue = ? AND state IN ('queued', 'waiting_right') AND fence IS NULL",
+                PROMISED, now_ms + PROMISED_RETRY_MS, *right,
+            )  # fmt: skip
         return None
 
-    def _bound(self, right: Right) -> str:
-        """Why the right is needed here: `IN_HAND`, `QUEUED`, or ``""``."""
-        states = {
-            JobState(state)
-            for (state,) in self._all("SELECT state FROM job WHERE nik = ? AND product = ? AND issue = ?", *right)
-        }
-        if states - YIELDING - NEAR:
+    def _bound(self, right: Right, *, is_decided: bool) -> str:
+        """Why the right is needed here: `IN_HAND`, `QUEUED`, or ``""``.
+
+        An officer's decision outweighs that a printer is all it lacks, unless somebody waits for it in the room.
+        A job that has its blank may be drawn and on its way to the printer.
+        """
+        jobs = [
+            (JobState(state), bool(serial), bool(wanted))
+            for state, serial, wanted in self._all(
+                "SELECT state, serial, wanted FROM job WHERE nik = ? AND product = ? AND issue = ?", *right
+            )
+        ]
+        if {state for state, _, _ in jobs} - YIELDING - NEAR:
             return IN_HAND
-        return QUEUED if states & NEAR else ""
+        near = [(has_blank, is_wanted) for state, has_blank, is_wanted in jobs if state in NEAR]
+        if is_decided and near and not any(is_wanted for _, is_wanted in near):
+            return IN_HAND if any(has_blank for has_blank, _ in near) else ""
+        return QUEUED if near else ""
 
     def _roll_fence(self, nik: int) -> int:
         row = self._one("SELECT holder, fence FROM roll_right WHERE kecamatan = ?", kecamatan_of(nik))

@@ -13,6 +13,7 @@ from node.printing.job import Job
 from node.printing.keeper import RightsKeeper
 from node.printing.ledger import Ledger
 from node.printing.rights import Asked, Promise, Right, RightAnswer, RightBook
+from node.printing.room import Word
 from node.printing.spool import Fact, JobState
 from node.storage.store import NodeStore
 from sepe.errors import TransientError
@@ -41,7 +42,7 @@ def job(store: NodeStore, right: Right) -> Job:
 def test_the_home_right_is_there_beforehand_and_gone_once_promised(store: NodeStore, book: RightBook) -> None:
     assert book.fence(*HOME_RIGHT) == 0
     assert book.fence(*OTHER_RIGHT) is None
-    book.asked(HOME_RIGHT, 0)
+    book.asked(HOME_RIGHT, 0, now_ms=NOW_MS)
     assert book.fence(*HOME_RIGHT) is None
     assert book.promises(9) == [Promise(HOME_RIGHT, 0, 0)]
     record(store, line(HOME_NIK))
@@ -52,9 +53,8 @@ def test_the_home_right_is_there_beforehand_and_gone_once_promised(store: NodeSt
 
 def test_a_grant_that_comes_after_the_promise_is_of_no_use(store: NodeStore, book: RightBook) -> None:
     record(store, line(OTHER_NIK))
-    book.asked(
-        OTHER_RIGHT, 2
-    )  # The hub gave us 2 and asks for it back; the answer that gave it is still on its way.
+    # The hub gave us 2 and asks for it back; the answer that gave it is still on its way.
+    book.asked(OTHER_RIGHT, 2, now_ms=NOW_MS)
     late = take_answer(store, job(store, OTHER_RIGHT).id, RightAnswer(True, fence=2), NOW_MS)
     assert (late.state, late.fence) == (JobState.QUEUED, None)
     fresh = take_answer(store, late.id, RightAnswer(True, fence=4), NOW_MS)
@@ -64,26 +64,26 @@ def test_a_grant_that_comes_after_the_promise_is_of_no_use(store: NodeStore, boo
 def test_a_question_that_comes_again_is_answered_again_and_an_old_one_takes_nothing(
     store: NodeStore, book: RightBook
 ) -> None:
-    book.asked(HOME_RIGHT, 0)
+    book.asked(HOME_RIGHT, 0, now_ms=NOW_MS)
     (promise,) = book.promises(9)
     book.told(promise)
     assert book.promises(9) == []
-    book.asked(HOME_RIGHT, 0)
+    book.asked(HOME_RIGHT, 0, now_ms=NOW_MS)
     assert book.promises(9) == [promise], "the hub did not hear"
     book.told(promise)
     book.moved(HOME_RIGHT, store.node, 4)
-    book.asked(HOME_RIGHT, 2)
+    book.asked(HOME_RIGHT, 2, now_ms=NOW_MS)
     assert book.fence(*HOME_RIGHT) == 4
-    assert book.reconsider() == [] and book.promises(9) == []
+    assert book.reconsider(NOW_MS) == [] and book.promises(9) == []
 
 
 def test_a_right_in_use_is_kept_until_the_job_gives_it_up(store: NodeStore, book: RightBook) -> None:
     record(store, line(HOME_NIK))
-    book.asked(HOME_RIGHT, 0)
-    assert book.reconsider() == [Asked(HOME_RIGHT, 0, "queued")]
+    book.asked(HOME_RIGHT, 0, now_ms=NOW_MS)
+    assert book.reconsider(NOW_MS) == [Asked(HOME_RIGHT, 0, "queued")]
     assert book.fence(*HOME_RIGHT) == 0
     Ledger(store).settle(job(store, HOME_RIGHT).id, Fact.WITHDRAWN, now_ms=NOW_MS)
-    assert book.reconsider() == []
+    assert book.reconsider(NOW_MS) == []
     assert book.fence(*HOME_RIGHT) is None and len(book.promises(9)) == 1
     # A further attempt has to ask like everybody.
     assert Ledger(store).retry(job(store, HOME_RIGHT).id, NOW_MS).fence is None
@@ -95,8 +95,8 @@ def test_a_card_that_came_out_by_force_keeps_the_right_as_well(store: NodeStore,
     assert held.state is JobState.HELD
     Ledger(store).override(held.id, reason="besok pemilu", operator="camat", now_ms=NOW_MS)
     turn(store, ScriptedPrinter())
-    book.asked(HOME_RIGHT, 0)
-    assert book.reconsider() == [Asked(HOME_RIGHT, 0, "in_hand")]
+    book.asked(HOME_RIGHT, 0, now_ms=NOW_MS)
+    assert book.reconsider(NOW_MS) == [Asked(HOME_RIGHT, 0, "in_hand")]
 
 
 def test_a_right_that_moved_while_this_disk_was_elsewhere_takes_the_job_off_the_queue(
@@ -152,9 +152,13 @@ class Hub:
         self.heard.append((right, fence))
         return True
 
+    async def photo(self, right: Right, sha256: bytes, have: bytearray) -> None:
+        raise TransientError("no line")
+
     async def changes(
-        self, feed: bytes, after: int, *, wait_ms: int, kept: Sequence[Asked]
-    ) -> rights_pb2.ChangesResponse:
+        self, feed: bytes, after: int, *, wait_ms: int, kept: Sequence[Asked], word: Word | None = None,
+        rolls: Sequence[rights_pb2.RollPromise] = (),
+    ) -> rights_pb2.ChangesResponse:  # fmt: skip
         if not self.is_up:
             raise TransientError("no line")
         self.kept = list(kept)
