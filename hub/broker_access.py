@@ -32,11 +32,13 @@ class BrokerAccess:
         server_file: key and certificate, PEM, in one file.
         hub_key: the hub's own public key: it may do everything in its account.
         senders: (node, public key) of every office machine that may send now.
+        ca_file: the hub's authority; a server of a cluster knows the others by it.
     """
 
     server_file: Path
     hub_key: bytes
     senders: tuple[Sender, ...] = ()
+    ca_file: Path | None = None
 
     def config(self) -> dict[str, Any]:
         """The part of the server's configuration that is about access."""
@@ -65,6 +67,18 @@ class BrokerAccess:
                     + [{"stream": {"account": "HUB", "subject": name}} for name in streams],
                 },
             },
+        }
+
+    def route_tls(self) -> dict[str, Any]:
+        """How servers of one cluster prove themselves to each other."""
+        assert self.ca_file is not None, "a cluster with TLS needs the authority's certificate"
+        file = str(self.server_file.resolve())
+        return {
+            "cert_file": file,
+            "key_file": file,
+            "ca_file": str(self.ca_file.resolve()),
+            "verify": True,
+            "timeout": 10,
         }
 
 

@@ -7,6 +7,7 @@ give each worker partitions of its own, because frames of one office that two pr
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 import time
 from collections.abc import Callable, Coroutine
@@ -28,9 +29,11 @@ from hub.http import Condition, Overview, application
 from hub.ingest import partitions as setting
 from hub.ingest.greetings import Greetings
 from hub.ingest.grpc import GrpcIngest
+from hub.ingest.leases import LeaseKeeper
 from hub.ingest.merger import Merger
 from hub.ingest.nats import NatsIngest
 from hub.ingest.partitions import EVERYTHING, Share
+from hub.ingest.policy import StreamPolicy, read_policy
 from hub.ingest.writer import WriterThread
 from hub.merge.store import HubStore
 from hub.metrics import Metrics
@@ -74,7 +77,7 @@ class HubOptions:
             last time, at first a free one. The same holds for ``nats_port`` and ``http``.
         nats: ``embedded``, or the URL of an outside NATS.
         advertise: host under which offices reach this hub; ``""`` is the host of ``grpc``.
-        partitions: which partitions this process takes from NATS.
+        partitions: which partitions this process takes from NATS; ``None``: by lease, shared with the workers.
         tls: ``auto``, ``on`` or ``off``; see `hub.tls.wants_tls`, also for ``insecure_lab``.
         verify: when everything is read back.
     """
@@ -85,7 +88,7 @@ class HubOptions:
     nats_port: int | None = None
     http: tuple[str, int] | None = None
     advertise: str = ""
-    partitions: Share = EVERYTHING
+    partitions: Share | None = None
     tls: str = "auto"
     insecure_lab: bool = False
     verify: Times = field(default_factory=Times)
@@ -119,12 +122,15 @@ class WorkerOptions:
 
     Attributes:
         nats: URL; ``""`` is the NATS of the hub in the directory.
+        partitions: ``None``: by lease, shared with the hub and the other workers.
+        name: in the table of leases, kept over restarts; ``""`` is one of its own for each start.
         http: host and port of its page for probes and Prometheus; ``None`` for none.
     """
 
     directory: Path
     nats: str = ""
-    partitions: Share = EVERYTHING
+    partitions: Share | None = None
+    name: str = ""
     http: tuple[str, int] | None = None
 
 
@@ -181,7 +187,8 @@ async def _run_worker(options: WorkerOptions, on_ready: OnReady) -> None:
         store = HubStore.open(options.directory)
         stack.callback(store.close)
         parts = _Parts.around(store, stack)
-        nats = parts.add_nats(url, options.partitions, name="sepe-hub-worker")
+        name = options.name or f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        nats = parts.add_nats(url, options.partitions, name="sepe-hub-worker", lease=f"worker-{name}")
         page = ""
         if options.http is not None:
             http = HttpServer(application(parts.metrics, parts.condition, _cached_overview(store)))
@@ -192,8 +199,9 @@ async def _run_worker(options: WorkerOptions, on_ready: OnReady) -> None:
                 await either(nats.ready, stop)
         if not stop.is_set():
             on_ready(Endpoints(nats=url, http=page))
-            supervisor.ready(f"partitions {sorted(options.partitions.numbers)} of {options.partitions.base}")
-            _log.info("worker.started", partitions=sorted(options.partitions.numbers), of=options.partitions.base)
+            share = "by lease" if options.partitions is None else str(options.partitions)
+            supervisor.ready(f"partitions {share}")
+            _log.info("worker.started", partitions=share, name=name)
         await until_stopped(stop, parts.tasks)
 
 
@@ -223,9 +231,10 @@ class _Parts:
         stack.push_async_callback(parts._cancel_tasks)
         return parts
 
-    def add_nats(self, url: str, partitions: Share, *, name: str) -> NatsIngest:
+    def add_nats(self, url: str, partitions: Share | None, *, name: str, lease: str) -> NatsIngest:
         self.nats = NatsIngest(
-            url, self.merger, self.greetings, self.metrics, share=partitions, read_count=self._count, name=name,
+            url, self.merger, self.greetings, self.metrics, share=EVERYTHING if partitions is None else partitions,
+            leases=LeaseKeeper(lease) if partitions is None else None, read_settings=self._settings, name=name,
             identity=_identity(self.store, url),
         )  # fmt: skip
         self.merger.announce = self.nats.announce
@@ -240,9 +249,9 @@ class _Parts:
             self.merger.trouble, "connected" if self.nats.connected else "down", self.merger.waiting_frames
         )
 
-    async def _count(self) -> int:
-        """Over how many partitions offices spread their frames; may have been changed since the last look."""
-        return await self.writer.call(_read_count, self.store)
+    async def _settings(self) -> tuple[int, StreamPolicy]:
+        """The count of partitions and how the stream must be; may have been changed since the last look."""
+        return await self.writer.call(_read_settings, self.store)
 
     def add_gate(self, tls: HubTls, broker: Broker | None) -> Gate:
         gate = Gate(self.store, tls, broker)
@@ -317,7 +326,7 @@ async def _assemble(options: HubOptions, store: HubStore, stack: AsyncExitStack)
     )  # fmt: skip
     stack.push_async_callback(grpc.stop)
     grpc_port = await grpc.start(grpc_host, endpoints.choose_port(grpc_host, grpc_wanted, remembered.grpc))
-    parts.add_nats(nats_url, options.partitions, name="sepe-hub")
+    parts.add_nats(nats_url, options.partitions, name="sepe-hub", lease="hub")
     parts.spawn("verifier", keep_verifying(options.directory, parts.merger.announce, options.verify))
 
     parts.metrics.add_figures(figures.reader(store))
@@ -338,9 +347,9 @@ def _identity(store: HubStore, url: str) -> NatsIdentity | None:
     return NatsIdentity(HubTls(store.directory).ca_pem, store.signer, "_INBOX")
 
 
-def _read_count(store: HubStore) -> int:
+def _read_settings(store: HubStore) -> tuple[int, StreamPolicy]:
     with translated():
-        return setting.count(store.connection)
+        return setting.count(store.connection), read_policy(store.connection)
 
 
 def _take(lock: FileLock, directory: Path) -> None:

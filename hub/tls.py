@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from sepe.errors import InvalidInputError, SepeError
 from sepe_io import certificates
-from sepe_io.address import is_local
+from sepe_io.address import is_local, split_urls
 from sepe_io.certificates import DAY_MS, SERVER_VALID_DAYS, Issued
 from sepe_io.keys import replace_secret
 from sepe_io.logs import logger
@@ -169,8 +169,9 @@ def open_tls(
     Raises:
         InvalidInputError: plain lines beyond this machine were asked for.
     """
-    outside = urlsplit(nats)
-    if outside.scheme == "nats" and not is_local(outside.hostname or "") and not insecure_lab:
+    outside = [urlsplit(url) for url in split_urls(nats)]
+    is_plain = any(one.scheme == "nats" and not is_local(one.hostname or "") for one in outside)
+    if is_plain and not insecure_lab:
         raise InvalidInputError(
             "residents' data must not cross a network in clear", field="--nats", value=public_url(nats),
             hint="Beyond this machine NATS is tls://HOST:PORT; `hub certificate --out` makes its certificate.",
@@ -185,6 +186,6 @@ def open_tls(
 
 
 def public_url(url: str) -> str:
-    """An outside NATS' address without the hub's own user and password: those are not for the offices."""
-    found = urlsplit(url)
-    return f"{found.scheme}://{found.netloc.rpartition('@')[2]}"
+    """An outside NATS' addresses without the hub's own user and password: those are not for the offices."""
+    found = [urlsplit(one) for one in split_urls(url)]
+    return ",".join(f"{one.scheme}://{one.netloc.rpartition('@')[2]}" for one in found)

@@ -28,6 +28,11 @@ def join_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def split_urls(text: str) -> list[str]:
+    """The addresses of ``nats://A:4222,nats://B:4222``: the servers of one cluster, in the order given."""
+    return [url for part in text.split(",") if (url := part.strip())]
+
+
 def is_local(host: str) -> bool:
     """Whether ``host`` is this machine for certain. A name that must be looked up is not: who answers may lie."""
     if host.rstrip(".").lower() == "localhost":

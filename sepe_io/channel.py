@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import random
 import re
 import time
 from collections.abc import Callable
@@ -32,7 +33,7 @@ from nats.aio.client import Client as NatsClient
 
 from sepe.codec import FRAME_BYTES_MAX
 from sepe.errors import TransientError
-from sepe_io.address import AddressBusyError, join_address
+from sepe_io.address import AddressBusyError, join_address, split_urls
 from sepe_io.certificates import HUB_NAME, believed_ms, client_context, date_fault, dates_of
 from sepe_io.keys import Signer, nats_name
 
@@ -202,6 +203,8 @@ async def connect_nats(
     ``is_connected``.
 
     Args:
+        url: one server, or several of one cluster with commas between: they are tried in a random order, so that
+            those who lost one spread over the others.
         name: shown in the broker's monitoring; no personal data.
         on_error: hears what no call raises, above all a refused permission: to the publisher that looks like a
             time-out.
@@ -212,6 +215,27 @@ async def connect_nats(
     Raises:
         TransientError: nobody answers like a NATS server in time, or not like the one that ``identity`` expects.
     """
+    urls = random.sample(found := split_urls(url), len(found))
+    for rest in range(len(urls) - 1, 0, -1):
+        with suppress(TransientError):
+            return await _connect(
+                urls[rest], name=name, on_error=on_error, on_down=on_down, timeout_s=timeout_s, identity=identity
+            )
+    return await _connect(
+        urls[0], name=name, on_error=on_error, on_down=on_down, timeout_s=timeout_s, identity=identity
+    )
+
+
+async def _connect(
+    url: str,
+    *,
+    name: str,
+    on_error: Callable[[Exception], None],
+    on_down: Callable[[], None],
+    timeout_s: float,
+    identity: NatsIdentity | None,
+) -> NatsClient:
+    """See `connect_nats`; one server."""
     client = NatsClient()
     options: dict[str, Any] = {}
     if identity is not None:

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from hub.endpoints import Endpoints
 
 _PARTITIONS_HELP = (
-    "Which partitions to take, as in 0-3 or 0,2,5, of 0-7; 0-7/16 is half of sixteen. Beyond the last it begins"
-    " again at 0, so shares of one kind cover any `hub partitions`. Give each process partitions of its own."
+    "auto: the hub and its workers share the partitions out among those that live. Or fixed ones, as in 0-3 or"
+    " 0,2,5, of 0-7; 0-7/16 is half of sixteen: beyond the last it begins again at 0, so shares of one kind cover"
+    " any `hub partitions`. Give all processes auto, or each fixed ones of its own."
 )
 _DATABASE_HELP = "Its PostgreSQL database, postgresql://…; needed once, then it is known."
-_ALL = "0-7"
+_AUTO = "auto"
 
 
 def register(app: typer.Typer) -> None:
@@ -60,7 +61,7 @@ def register(app: typer.Typer) -> None:
         advertise: Annotated[
             str, typer.Option(metavar="HOST", help="Under which name offices reach this machine's NATS.")
         ] = "",
-        partitions: Annotated[str, typer.Option(metavar="N-M", help=_PARTITIONS_HELP)] = _ALL,
+        partitions: Annotated[str, typer.Option(metavar="auto|N-M", help=_PARTITIONS_HELP)] = _AUTO,
         tls: Annotated[
             str,
             typer.Option(metavar="auto|on|off", help="TLS for gRPC and NATS; auto: always beyond this machine."),
@@ -86,7 +87,7 @@ def register(app: typer.Typer) -> None:
             nats_port=nats_port,
             http=split_address(http, field="--http") if http else None,
             advertise=advertise,
-            partitions=Share.parse(partitions),
+            partitions=_share(partitions),
             tls=tls,
             insecure_lab=insecure_lab,
         )
@@ -96,26 +97,45 @@ def register(app: typer.Typer) -> None:
     @app.command("worker")
     def worker(
         directory: Annotated[Path, typer.Argument(metavar="DIR", help="The directory of the hub it helps.")],
-        partitions: Annotated[str, typer.Option(metavar="N-M", help=_PARTITIONS_HELP)] = _ALL,
+        partitions: Annotated[str, typer.Option(metavar="auto|N-M", help=_PARTITIONS_HELP)] = _AUTO,
         db: Annotated[str, typer.Option(metavar="URL", help=_DATABASE_HELP)] = "",
+        *,
         nats: Annotated[str, typer.Option(metavar="URL", help="NATS; by default the one of the hub in DIR.")] = "",
+        name: Annotated[
+            str,
+            typer.Option(
+                metavar="NAME",
+                help="Its own over restarts: it then goes on at once with the partitions it had.",
+            ),
+        ] = "",
         http: Annotated[
             str,
             typer.Option(metavar="HOST:PORT", help="Where its page for probes and Prometheus listens; else none."),
         ] = "",
     ) -> None:
-        """Run one more merge worker on the hub's database and NATS."""
+        """Run one more merge worker on the hub's database and NATS, until SIGTERM or Ctrl-C.
+
+        Hub and workers share the partitions of the stream out among themselves. One that ends gives its own back,
+        one that dies or hangs is without them after some 10 seconds, and a new one gets its part within seconds.
+
+        Example, on the database server's other cores: sepe hub worker ./hub --name w1
+        """
         _check_nats(nats, allow_embedded=False)
         if db:
             _check_place(directory, db)
-        chosen = Share.parse(partitions)
+        chosen = _share(partitions)
         from hub.run import WorkerOptions, run_worker
         from sepe_io.address import split_address
         from sepe_io.logs import set_up
 
         set_up()
         page = split_address(http, field="--http") if http else None
-        asyncio.run(run_worker(WorkerOptions(directory, nats, chosen, page), _print_ready))
+        asyncio.run(run_worker(WorkerOptions(directory, nats, chosen, name, page), _print_ready))
+
+
+def _share(text: str) -> Share | None:
+    """``None`` for shares by lease."""
+    return None if text == _AUTO else Share.parse(text)
 
 
 def _print_ready(found: Endpoints) -> None:
@@ -143,9 +163,16 @@ def _check_place(directory: Path, url: str) -> None:
 
 
 def _check_nats(url: str, *, allow_embedded: bool) -> None:
-    if not url or (allow_embedded and url == "embedded") or url.startswith(("nats://", "tls://")):
+    from sepe_io.address import split_urls
+
+    if not url or (allow_embedded and url == "embedded"):
         return
-    raise InvalidInputError("an outside NATS is nats://HOST:PORT", field="--nats", value=url)
+    urls = split_urls(url)
+    if not urls or not all(one.startswith(("nats://", "tls://")) for one in urls):
+        raise InvalidInputError(
+            "an outside NATS is nats://HOST:PORT, a cluster several with commas between", field="--nats",
+            value=url, hint="Example: --nats tls://n1:4222,tls://n2:4222,tls://n3:4222",
+        )  # fmt: skip
 
 
 def _check_tls(mode: str) -> None:

@@ -30,20 +30,24 @@ from nats.aio.msg import Msg
 
 from hub.ingest.acks import corrupt
 from hub.ingest.greetings import Greetings
+from hub.ingest.leases import LeaseKeeper
 from hub.ingest.merger import Merger
-from hub.ingest.partitions import EVERYTHING, Share
+from hub.ingest.partitions import EVERYTHING, NOTHING, Share
 from hub.ingest.pipe import Activity, Pipe
+from hub.ingest.policy import StreamPolicy
 from hub.merge.store import Arrival, Outcome
 from hub.metrics import Metrics
 from sepe import subjects
 from sepe.errors import SepeError, TransientError
 from sepe.ids import PARTITIONS
 from sepe.wire.v1 import sync_pb2
-from sepe_io.channel import NatsIdentity, close_nats, connect_nats
+from sepe_io.channel import MESSAGE_BYTES_MAX, NatsIdentity, close_nats, connect_nats
 from sepe_io.logs import logger
 from sepe_io.tasks import end_tasks
 
 PULL_FRAMES = 32
+# What one request may bring: a full batch of ordinary frames, or a few of the largest.
+PULL_BYTES = 4 * MESSAGE_BYTES_MAX
 PULL_EXPIRES_S = 30
 HEARTBEAT_S = 4
 # Two heartbeats missed.
@@ -52,12 +56,15 @@ WATCH_EVERY_S = 5.0
 COUNT_EVERY_S = 1.0
 # Longer than an idle office goes without a greeting, so the last that may use the old count has heard the new one.
 LEAVE_S = 1_200.0
+# How long partitions that go to another process may take to settle.
+GIVE_S = 2.0
 BACKOFF_S_MIN = 0.1
 BACKOFF_S_MAX = 3.0
 ACKS_WAITING_MAX = 100_000
 
 # What the broker says of a pull request that simply ended; anything else means: look at the pipe.
 _ENDED = frozenset({"404", "408"})
+_FULL = "Message Size Exceeds MaxBytes"
 _HEARTBEAT = "100"
 _ADVISORIES = (
     f"$JS.EVENT.ADVISORY.STREAM.DELETED.{subjects.STREAM}",
@@ -112,7 +119,8 @@ class NatsIngest:
         metrics: Metrics,
         *,
         share: Share = EVERYTHING,
-        read_count: Callable[[], Awaitable[int]] | None = None,
+        leases: LeaseKeeper | None = None,
+        read_settings: Callable[[], Awaitable[tuple[int, StreamPolicy]]] | None = None,
         name: str = "sepe-hub",
         identity: NatsIdentity | None = None,
     ) -> None:
@@ -121,10 +129,13 @@ class NatsIngest:
         self.merger = merger
         self.greetings = greetings
         self.metrics = metrics
-        self.share = share
-        # Over how many partitions offices spread their frames, as it was last read.
+        # With leases the share is what the table of partitions gives us.
+        self.share = share if leases is None else NOTHING
+        self.leases = leases
+        # Over how many partitions offices spread their frames, and how the stream must be, as it was last read.
         self.count = PARTITIONS
-        self._read_count = read_count
+        self.policy = StreamPolicy()
+        self._read_settings = read_settings
         self.ready = asyncio.Event()
         # The last word on each node that is enrolled: a judged frame's signature was good.
         self.last_acks: dict[str, sync_pb2.Ack] = {}
@@ -152,10 +163,10 @@ class NatsIngest:
             await self._look_at_count()
 
     async def _look_at_count(self) -> None:
-        if self._read_count is None:
+        if self._read_settings is None:
             return
         try:
-            self.count = await self._read_count()
+            self.count, self.policy = await self._read_settings()
         except SepeError as exc:
             # Whatever the database has, the merger tells of it; the count stays.
             _log.warning("partitions.unknown", reason=str(exc))
@@ -209,11 +220,16 @@ class _Session:
         # The count that is read, and the one that offices hear of: told only once its consumers are there, so that
         # no frame is sent where nobody may ever read when the count changes twice in a moment.
         self.count = self.told_count = ingest.count
+        self.share = ingest.share
         self.activity = {partition: Activity() for partition in ingest.share.of(self.count)}
         # Of partitions that are not used any more: since when.
         self._leaving: dict[int, float] = {}
+        # Partitions that had a consumer when we came: of a larger count than today's, perhaps.
+        self._left_over: set[int] = set()
         self._recut = asyncio.Event()
-        self.pipe = Pipe(client, self.activity)
+        self.pipe = Pipe(client, self.activity, ingest.policy)
+        # One page of figures outlives the connections.
+        self.pipe.state = ingest.metrics.pipe
         self._suspect = asyncio.Event()
         self._outgoing: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(ACKS_WAITING_MAX)
         self._greetings: set[asyncio.Task[None]] = set()
@@ -241,13 +257,16 @@ class _Session:
         """
         try:
             await self._until_ensured()
-            self._leave(await self.pipe.left_over())
+            self._leave(self._left_over)
             for subject in _ADVISORIES:
                 await self.client.subscribe(subject, cb=self._on_advisory)
             await self.client.subscribe(subjects.HELLO_ALL, queue="hub", cb=self._on_greeting)
             await self.client.flush(5)
             self.set_ready(True)
-            await _first_of(self._watch(), self._send(), self._pull_all())
+            await _first_of(self._watch(), self._send(), self._pull_all(), self._keep_leases())
+        except asyncio.CancelledError:
+            await self._leave_leases()
+            raise
         except (nats.errors.Error, OSError, TimeoutError) as exc:
             raise TransientError(f"{type(exc).__name__} {exc}") from exc
         finally:
@@ -257,7 +276,12 @@ class _Session:
         """JetStream may need a moment after the broker's start."""
         while True:
             try:
-                return await self.pipe.ensure()
+                await self.pipe.ensure()
+                self._left_over = await self.pipe.left_over()
+                if self.ingest.leases is not None:
+                    await self._beat(self.ingest.leases)
+                    await self.pipe.ensure()
+                return
             except TransientError as exc:
                 _log.warning("pipe.unready", reason=str(exc))
                 self._check_connected()
@@ -271,7 +295,7 @@ class _Session:
                 async with asyncio.timeout(1.0):
                     await self._suspect.wait()
             self._check_connected()
-            self._follow_count()
+            self._follow()
             if not self._suspect.is_set() and time.monotonic() - looked_at < WATCH_EVERY_S:
                 continue
             self._suspect.clear()
@@ -289,19 +313,60 @@ class _Session:
             self.ingest.metrics.consumers_remade.inc(self.pipe.remade - before)
             looked_at = time.monotonic()
 
-    def _follow_count(self) -> None:
-        """Read more partitions, or begin to leave some, when the count is another one."""
-        if self.count == self.ingest.count:
+    def _follow(self) -> None:
+        """Read more partitions, or begin to leave some, when the count or our share is another one."""
+        if self.pipe.policy != self.ingest.policy:
+            self.pipe.policy = self.ingest.policy
+            self.look()
+        if self.count == self.ingest.count and self.share == self.ingest.share:
             return
         _log.info("partitions.changed", before=self.count, count=self.ingest.count)
-        self.count = self.ingest.count
-        wanted = self.ingest.share.of(self.count)
+        self.count, self.share = self.ingest.count, self.ingest.share
+        for partition in [one for one in self.activity if not self.share.takes(one)]:
+            # Another process reads it now.
+            del self.activity[partition]
+            self._leaving.pop(partition, None)
+        wanted = self.share.of(self.count)
         for partition in wanted:
             self._leaving.pop(partition, None)
             self.activity.setdefault(partition, Activity())
-        self._leave(self.activity.keys() - wanted)
+        self._leave((self.activity.keys() | self._left_over) - wanted)
         self._recut.set()
         self.look()
+
+    async def _keep_leases(self) -> None:
+        """Tell the other processes that we live, and take and give up partitions."""
+        if (leases := self.ingest.leases) is None:
+            await asyncio.Event().wait()
+            return
+        while True:
+            await asyncio.sleep(leases.pause_s)
+            try:
+                await self._beat(leases)
+            except TransientError as exc:
+                _log.warning("leases.unready", reason=str(exc))
+
+    async def _beat(self, leases: LeaseKeeper) -> None:
+        partitions = max([self.ingest.count, PARTITIONS, *(one + 1 for one in self._left_over)])
+        held = await leases.beat(self.client, partitions, self.ingest.policy.replicas, self._give)
+        self.ingest.share = Share.held(held)
+        self._follow()
+
+    async def _give(self, partitions: frozenset[int]) -> None:
+        """Stop reading these and wait, not for long, until what came of them is settled."""
+        waiting = [self.activity[one] for one in partitions if one in self.activity]
+        self.ingest.share = Share.held(self.ingest.share.numbers - partitions)
+        self._follow()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GIVE_S):
+                while any(one.unsettled for one in waiting):  # noqa: ASYNC110 - settled by the merger
+                    await asyncio.sleep(0.01)
+
+    async def _leave_leases(self) -> None:
+        if self.ingest.leases is not None:
+            with suppress(TransientError, TimeoutError):
+                async with asyncio.timeout(GIVE_S / 2):
+                    await self.ingest.leases.leave(self.client, self.ingest.policy.replicas)
 
     def _tell_count(self) -> None:
         if self.told_count != self.count:
@@ -311,7 +376,7 @@ class _Session:
 
     def _leave(self, partitions: Iterable[int]) -> None:
         """Read these on, though they are not used any more, until `_drop_left` finds them empty."""
-        unused = {one for one in partitions if self.ingest.share.takes(one)} - self.ingest.share.of(self.count)
+        unused = {one for one in partitions if self.share.takes(one)} - self.share.of(self.count)
         for partition in unused:
             self.activity.setdefault(partition, Activity())
             self._leaving.setdefault(partition, time.monotonic())
@@ -320,6 +385,7 @@ class _Session:
         for partition, since in list(self._leaving.items()):
             if time.monotonic() - since > LEAVE_S and await self.pipe.drop_empty(partition):
                 del self._leaving[partition], self.activity[partition]
+                self._left_over.discard(partition)
                 self._recut.set()
 
     def set_ready(self, is_ready: bool) -> None:
@@ -361,27 +427,27 @@ class _Session:
         request = json.dumps(
             {
                 "batch": PULL_FRAMES,
+                "max_bytes": PULL_BYTES,
                 "expires": PULL_EXPIRES_S * 1_000_000_000,
                 "idle_heartbeat": HEARTBEAT_S * 1_000_000_000,
             }
         ).encode()
-        number = 0
+        number, activity = 0, self.activity[partition]
         try:
             while True:
                 await self.ingest.merger.room()
                 number += 1
                 reply = f"{inbox}.{number}"
                 await self.client.publish(subject, request, reply=reply)
-                if not await self._receive(partition, came, reply):
+                if not await self._receive(activity, came, reply):
                     self.look()
                     await asyncio.sleep(0.25)
         finally:
             with suppress(nats.errors.Error):
                 await answers.unsubscribe()
 
-    async def _receive(self, partition: int, came: asyncio.Queue[Msg], reply: str) -> bool:
+    async def _receive(self, activity: Activity, came: asyncio.Queue[Msg], reply: str) -> bool:
         """Take what one request brings; whether it ended as it should."""
-        activity = self.activity[partition]
         for_us = 0
         while for_us < PULL_FRAMES:
             try:
@@ -396,7 +462,7 @@ class _Session:
                 activity.unsettled += 1
                 self.ingest.merger.offer(message.subject, self._delivery(activity, message))
             elif message.subject == reply and status != _HEARTBEAT:
-                return status in _ENDED
+                return status in _ENDED or (message.headers or {}).get("Description", "").startswith(_FULL)
         return True
 
     def _delivery(self, activity: Activity, message: Msg) -> _Delivery:

@@ -27,6 +27,9 @@ class Share:
     numbers: frozenset[int] = frozenset(range(PARTITIONS))
     base: int = PARTITIONS
 
+    def __str__(self) -> str:
+        return f"{','.join(map(str, sorted(self.numbers)))}/{self.base}"
+
     def takes(self, partition: int) -> bool:
         """Whether the partition is this process's."""
         return partition % self.base in self.numbers
@@ -34,6 +37,11 @@ class Share:
     def of(self, count: int) -> set[int]:
         """The partitions to consume: of the ``count``, and always those that offices begin with."""
         return {partition for partition in range(max(count, PARTITIONS)) if self.takes(partition)}
+
+    @classmethod
+    def held(cls, numbers: frozenset[int]) -> Share:
+        """Exactly these partitions, whatever the count."""
+        return cls(numbers, PARTITIONS_MAX)
 
     @classmethod
     def parse(cls, text: str) -> Share:

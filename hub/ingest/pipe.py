@@ -19,21 +19,14 @@ from nats.js.api import (
     ConsumerConfig,
     ConsumerInfo,
     DeliverPolicy,
-    DiscardPolicy,
-    RetentionPolicy,
-    StorageType,
-    StreamConfig,
 )
 
+from hub.ingest.policy import StreamPolicy, corrected, differences
+from hub.metrics import PipeState
 from sepe import subjects
 from sepe.errors import TransientError
-from sepe_io.channel import MESSAGE_BYTES_MAX
 from sepe_io.logs import logger
 
-# Old frames make room for new ones, per office: it holds its own events until the hub has them, so what falls
-# out here is sent again after the hub's answer "gap". A full office never stands in another's way.
-FRAMES_PER_NODE_MAX = 64
-AGE_S_MAX = 7 * 24 * 3600.0
 ACK_WAIT_S = 60.0
 ACK_PENDING_MAX = 256
 API_TIMEOUT_S = 5.0
@@ -52,14 +45,24 @@ class Activity:
 
 
 class Pipe:
-    """The stream and the consumers of some partitions, over one connection."""
+    """The stream and the consumers of some partitions, over one connection.
 
-    def __init__(self, client: NatsClient, activity: dict[int, Activity]) -> None:
+    Attributes:
+        policy: how the stream must be; may be replaced, the next `ensure` follows.
+        remade: how many consumers were made again.
+    """
+
+    def __init__(
+        self, client: NatsClient, activity: dict[int, Activity], policy: StreamPolicy | None = None
+    ) -> None:
+        self.policy = policy or StreamPolicy()
         self._js: JetStreamContext = client.jetstream(timeout=API_TIMEOUT_S)
         self._activity = activity
         self._marks: dict[int, tuple[int, int]] = {}
         self._resumed: set[int] = set()
         self.remade = 0
+        # What the broker told at the last look, for the metrics.
+        self.state = PipeState()
 
     async def ensure(self) -> None:
         """Make the stream and the consumers what they should be.
@@ -69,6 +72,8 @@ class Pipe:
         """
         try:
             await self._ensure_stream()
+            # Whoever gets a partition back begins with it as if it were new.
+            self._resumed &= self._activity.keys()
             for partition in list(self._activity):
                 await self._ensure_consumer(partition)
         except (nats.errors.Error, OSError, TimeoutError) as exc:
@@ -106,23 +111,38 @@ class Pipe:
             pass  # Another process was faster, or the stream is gone and its frames with it.
         except (nats.errors.Error, OSError, TimeoutError) as exc:
             raise TransientError(f"JetStream: {type(exc).__name__} {exc}") from exc
+        self.state.waiting.pop(partition, None)
+        self.state.unacked.pop(partition, None)
         _log.info("consumer.dropped", partition=partition)
         return True
 
     async def _ensure_stream(self) -> None:
-        wanted = stream_config()
+        wanted = self.policy.config()
         try:
             info = await self._js.stream_info(subjects.STREAM)
         except nats.js.errors.NotFoundError:
             await self._js.add_stream(wanted)
             self._marks.clear()
-            _log.info("stream.made")
+            _log.info("stream.made", replicas=wanted.num_replicas)
             return
-        found = info.config
-        names = ("subjects", "discard", "max_age", "max_msgs_per_subject", "max_msg_size")
-        if any(getattr(found, name) != getattr(wanted, name) for name in names):
-            await self._js.update_stream(found.evolve(**{name: getattr(wanted, name) for name in names}))
-            _log.warning("stream.corrected")
+        peers = (info.cluster.replicas or []) if info.cluster else []
+        self.state.messages, self.state.size = info.state.messages, info.state.bytes
+        # The leader has everything: without one JetStream would not have answered.
+        self.state.replicas = 1 + len(peers)
+        self.state.replicas_current = 1 + sum(bool(one.current) for one in peers)
+        changes = differences(info.config, self.policy)
+        if not changes:
+            return
+        names = [one.name for one in changes]
+        if any(one.is_fixed for one in changes):
+            # A pipe, not the record: what was in it, the offices send again.
+            await self._js.delete_stream(subjects.STREAM)
+            await self._js.add_stream(wanted)
+            self._marks.clear()
+            _log.warning("stream.remade", differed=names)
+            return
+        await self._js.update_stream(corrected(info.config, self.policy, changes))
+        _log.warning("stream.corrected", differed=names)
 
     async def _ensure_consumer(self, partition: int) -> None:
         wanted = consumer_config(partition)
@@ -133,6 +153,8 @@ class Pipe:
             self.remade += 1
             _log.info("consumer.made", partition=partition)
         else:
+            self.state.waiting[partition] = info.num_pending or 0
+            self.state.unacked[partition] = info.num_ack_pending or 0
             found = info.config
             names = ("ack_policy", "ack_wait", "max_ack_pending", "filter_subject")
             if (
@@ -173,24 +195,6 @@ class Pipe:
         self._activity[partition].heard_at = time.monotonic()
         self.remade += 1
         _log.info("consumer.remade", partition=partition, reason=reason)
-
-
-def stream_config() -> StreamConfig:
-    """The stream as it should be."""
-    return StreamConfig(
-        name=subjects.STREAM,
-        description="Frames from the offices on their way to the hub; a pipe, not the record",
-        subjects=[subjects.UP_ALL],
-        retention=RetentionPolicy.LIMITS,
-        storage=StorageType.FILE,
-        discard=DiscardPolicy.OLD,
-        max_age=AGE_S_MAX,
-        max_msgs_per_subject=FRAMES_PER_NODE_MAX,
-        max_msg_size=MESSAGE_BYTES_MAX,
-        # The shortest that JetStream takes: nobody sends message ids, the hub knows its duplicates for ever.
-        duplicate_window=1.0,
-        num_replicas=1,
-    )
 
 
 def consumer_config(partition: int) -> ConsumerConfig:

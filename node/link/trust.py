@@ -13,7 +13,7 @@ from node.link.link import LinkDownError
 from node.link.token import CA_NAME
 from sepe import subjects
 from sepe.errors import InvalidInputError
-from sepe_io.address import is_local, split_address
+from sepe_io.address import is_local, split_address, split_urls
 from sepe_io.channel import NatsIdentity, grpc_channel
 from sepe_io.keys import Signer
 
@@ -51,9 +51,10 @@ class HubTrust:
         Raises:
             LinkDownError: the line would be plain, beyond this machine, or there is nothing to know the server by.
         """
-        found = urlsplit(url)
-        if found.scheme != "tls":
-            self._check_plain("nats", found.hostname or "")
+        found = [urlsplit(one) for one in split_urls(url)]
+        if any(one.scheme != "tls" for one in found):
+            for one in found:
+                self._check_plain("nats", one.hostname or "")
             return None
         if not self.ca_pem:
             raise LinkDownError(f"nats: {NO_TRUST}")
