@@ -28,7 +28,7 @@ NO_IDENTITY_MAX = -1
 # Pointer to one event: frame number above, index in the frame below.
 REF = struct.Struct("<Q")
 REF_INDEX_BITS = 10
-_MIX = 0x9E3779B97F4A7C15
+HASH_MIX = 0x9E3779B97F4A7C15
 # Plain numbers: asking an enumeration for its member costs as much as parsing a small body.
 _RECORDED, _CARD_MOVED, _CASE_DECIDED = int(Kind.RECORDED), int(Kind.CARD_MOVED), int(Kind.CASE_DECIDED)
 
@@ -150,7 +150,7 @@ def event_hash(chain: bytes, stamp: int, cap: int) -> int:
     """A number that stands for the event and its effective stamp: 0 to 2**62 - 1."""
     number = int.from_bytes(chain[:8], "little")
     if stamp > cap:
-        number ^= cap * _MIX
+        number ^= cap * HASH_MIX
     return number & HASH_MASK
 
 

@@ -9,17 +9,16 @@ order.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from itertools import chain, repeat
-from typing import Any
+
+import numpy as np
 
 from hub.engine.dialect import SCHEMA
 from hub.engine.postgres import Packed, PostgresConnection
-from sepe.head import HASH_MASK
+from hub.engine.rows import NUMBER_COLUMNS, HeadRows, Numbers
+from sepe.head import HASH_MASK, REF
 
-_NUMBERS = ("nik", "events", "claims", "identity_min", "identity_max", "prints", "decisions", "checksum")
-_COLUMNS = ", ".join((*_NUMBERS, "refs"))
-_ARRAYS = ", ".join(f"${place}" for place in range(1, len(_NUMBERS) + 2))
+_COLUMNS = ", ".join((*NUMBER_COLUMNS, "refs"))
+_ARRAYS = ", ".join(f"${place}" for place in range(1, len(NUMBER_COLUMNS) + 2))
 _UPSERT = (
     f"INSERT INTO {{table}} AS h ({_COLUMNS}) SELECT * FROM unnest({_ARRAYS})"
     " ON CONFLICT (nik) DO UPDATE SET events = h.events + excluded.events, claims = h.claims + excluded.claims,"
@@ -33,33 +32,38 @@ _UPSERT = (
 _ARRAY = struct.Struct(">iiiii")
 _BIGINT, _BYTEA = 20, 17
 BIGINTS, BYTEAS = 1016, 1001
-_LENGTH = struct.Struct(">i").pack
 # What one statement holds is in memory on both sides.
 ROWS_MAX = 20_000
 
 
-def write_heads(connection: PostgresConnection, rows: Sequence[list[Any]], table: str) -> None:
-    """Add ``rows``, sorted by NIK, to those stored."""
+def write_heads(connection: PostgresConnection, rows: HeadRows, table: str) -> None:
+    """Add ``rows``, ascending by NIK, to those stored."""
     into = table.replace("shadow.", "pg_temp.") if table != "head" else f"{SCHEMA}.head"
     statement = _UPSERT.format(table=into)
     for start in range(0, len(rows), ROWS_MAX):
-        connection.native(statement, arrays(rows[start : start + ROWS_MAX]))
+        connection.native(statement, arrays(rows.part(start, start + ROWS_MAX)))
 
 
-def arrays(rows: Sequence[list[Any]]) -> list[Packed]:
+def arrays(rows: HeadRows) -> list[Packed]:
     """The columns of the rows, each as an array."""
-    *numbers, refs = zip(*rows, strict=True)
-    return [*(_bigints(column) for column in numbers), _byteas(refs)]
+    return [*map(_bigints, rows.numbers), _byteas(rows)]
 
 
-def _bigints(column: tuple[int, ...]) -> Packed:
-    values = chain.from_iterable(zip(repeat(8), column))
-    return Packed(BIGINTS, _head(_BIGINT, len(column)) + struct.pack(f">{'iq' * len(column)}", *values))
+def _bigints(column: Numbers) -> Packed:
+    found = np.empty(len(column), [("length", ">i4"), ("value", ">i8")])
+    found["length"], found["value"] = 8, column
+    return Packed(BIGINTS, _head(_BIGINT, len(column)) + found.tobytes())
 
 
-def _byteas(column: tuple[bytes, ...]) -> Packed:
-    pieces = chain.from_iterable((_LENGTH(len(one)), one) for one in column)
-    return Packed(BYTEAS, _head(_BYTEA, len(column)) + b"".join(pieces))
+def _byteas(rows: HeadRows) -> Packed:
+    """The pointers of each row behind their length: words of four bytes, one for the length, two for a pointer."""
+    sizes = np.empty((len(rows), 2), np.int64)
+    sizes[:, 0], sizes[:, 1] = 1, rows.ref_counts * 2
+    is_length = np.repeat(np.tile(np.array((True, False)), len(rows)), sizes.ravel())
+    words = np.empty(len(is_length), "<u4")
+    words[is_length] = (rows.ref_counts * REF.size).astype("<u4").byteswap()
+    words[~is_length] = rows.refs.astype("<u8", copy=False).view("<u4")
+    return Packed(BYTEAS, _head(_BYTEA, len(rows)) + words.tobytes())
 
 
 def _head(kind: int, count: int) -> bytes:

@@ -102,7 +102,7 @@ def _deep(connection: Connection) -> Iterator[Finding]:
     connection.execute(template.replace("CREATE TABLE", "CREATE TEMP TABLE").format(table="audit_head"))
     chains: dict[tuple[str, bytes], bytes] = {}
     frames = bad = 0
-    heads: Heads = {}
+    heads = Heads()
     for logged in log.all_frames(connection):
         frames += 1
         try:
@@ -121,7 +121,7 @@ def _deep(connection: Connection) -> Iterator[Finding]:
         )
         if frames % 100 == 0:
             write_heads(connection, heads, "audit_head")
-            heads = {}
+            heads = Heads()
     write_heads(connection, heads, "audit_head")
     yield Finding(
         "signatures", bad == 0, f"{frames} frames, {bad} bad", "restore from a backup; the offices send the rest"

@@ -30,7 +30,7 @@ class Batch:
         self._frames_max = frames_max
         self._loaded: dict[Epoch, EpochState] = {}
         self._states: dict[Epoch, EpochState] = {}
-        self._heads: Heads = {}
+        self._heads = Heads()
         # Of the epochs that moved: when and by what way their last frame came.
         self._seen: dict[Epoch, tuple[int, str]] = {}
         self._ahead_ms: dict[str, int] = {}
@@ -70,8 +70,7 @@ class Batch:
         Raises:
             StaleWriterError: a watermark is not where it was when its first frame was judged; roll back.
         """
-        if self._heads:
-            write_heads(self._connection, self._heads)
+        write_heads(self._connection, self._heads)
         watch.mark(self._connection, self._marked)
         # Everything in one order: workers beside each other never wait in a circle.
         for (node, epoch), (seen_ms, via) in sorted(self._seen.items()):

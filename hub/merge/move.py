@@ -183,7 +183,7 @@ def _frame_columns(connection: Connection) -> list[str]:
 
 def _take(target: Connection, rows: list[tuple[Any, ...]]) -> None:
     """Log frames under the numbers they had, and fold them, in the caller's transaction."""
-    heads: Heads = {}
+    heads = Heads()
     for number, cap_ms, skip, received_ms, data, *_ in rows:
         logged = log.LoggedFrame(number, skip, stamp_of(cap_ms), received_ms, bytes(data))
         opened = logged.open()

@@ -76,7 +76,7 @@ def _check_turn(connection: Connection, mine: bytes) -> None:
 
 
 def _fold(connection: Connection, frames: Sequence[log.LoggedFrame]) -> None:
-    heads: Heads = {}
+    heads = Heads()
     for logged in frames:
         opened = logged.open()
         parked = fold_frame(

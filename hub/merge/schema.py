@@ -105,14 +105,19 @@ CREATE TABLE {table} (
 """
 
 # NOT EXISTS, because the upsert's own conflict rule would override an OR IGNORE in the trigger.
-HEAD_TRIGGERS = tuple(
+_FIRST_TRIGGERS = tuple(
     f"CREATE TRIGGER head_{name} AFTER {change} ON head WHEN {_SUSPECT.format(row='new')}"
     " BEGIN INSERT INTO dirty SELECT new.nik WHERE NOT EXISTS (SELECT 1 FROM dirty WHERE nik = new.nik); END"
     for name, change in (("made_suspect", "INSERT"), ("became_suspect", "UPDATE"))
 )
 
+# Of a new row its writer knows whether it is suspect, and marks it.
+HEAD_TRIGGERS = _FIRST_TRIGGERS[1:]
+
 # Every suspect head, for a rebuild.
 SUSPECT_HEADS = f"SELECT nik FROM head WHERE {_SUSPECT.format(row='head')}"
+# One head that was put in place by hand, if it is suspect.
+MARK_SUSPECT = f"INSERT OR IGNORE INTO dirty (nik) {SUSPECT_HEADS} AND nik = ?"
 
 # Tables that a rebuild makes anew, by the name they have in use.
 _REBUILT_FIRST = {"head": _HEAD_TABLE, "parked": _PARKED_TABLE, "print_right": _RIGHT_TABLE}
@@ -219,7 +224,7 @@ CREATE TABLE quarantine_overflow (
 ) WITHOUT ROWID;
 """
     + "".join(template.format(table=table) for table, template in _REBUILT_FIRST.items())
-    + "".join(f"{trigger};\n" for trigger in HEAD_TRIGGERS)
+    + "".join(f"{trigger};\n" for trigger in _FIRST_TRIGGERS)
 )
 
 # A key that named its successor signs until then.

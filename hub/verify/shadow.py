@@ -16,7 +16,7 @@ from typing import Any
 from hub.dispatch import book
 from hub.engine.place import is_postgres
 from hub.merge.fold import NO_NIK, Heads, fold_frame, write_heads, write_parked
-from hub.merge.schema import HEAD_COLUMNS, REBUILT
+from hub.merge.schema import HEAD_COLUMNS, MARK_SUSPECT, REBUILT
 from sepe.head import REF, refs_of
 from sepe.hlc import stamp_of
 from sepe.ids import HUB_NODE
@@ -60,7 +60,7 @@ class Shadow:
 
     def add(self, frames: Iterable[tuple[int, int, int, OpenedFrame]]) -> None:
         """Fold frames, each with its number, skip and cap in milliseconds. One transaction, unless in one."""
-        heads: Heads = {}
+        heads = Heads()
         mine = not self._connection.in_transaction
         if mine:
             self._connection.execute("BEGIN")
@@ -123,6 +123,7 @@ class Shadow:
         for table in ("head", "folded", "resident_case", "dirty"):
             execute(f"DELETE FROM main.{table} WHERE nik = ?", (nik,))
         execute(f"INSERT INTO main.head {_HEAD} SELECT {HEAD_COLUMNS} FROM shadow.head WHERE nik = ?", (nik,))
+        execute(MARK_SUSPECT, (nik,))
 
     def altered_parked(self) -> list[tuple[int, int]]:
         """(frame, place) of parked events that are not, or should not be, or have another reason."""

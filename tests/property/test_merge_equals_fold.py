@@ -1,6 +1,7 @@
 """The hub's SQL merge against the pure fold, on random histories delivered in every possible disorder.
 
-Each law is tried on SQLite alone and on a hub on PostgreSQL beside one on SQLite: both must say the same.
+Each law is tried on SQLite, row by row and by table images, and on a hub on PostgreSQL beside one on SQLite: all
+must say the same.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hub.engine import embedded
 from hub.merge import log
 from hub.merge.digest import deep_digest, digest
 from hub.merge.project import fold_events
@@ -54,10 +56,13 @@ drafts = st.one_of(
 histories = st.lists(st.lists(drafts, min_size=1, max_size=12), min_size=1, max_size=3)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(scope="module", params=["sqlite", "sqlite by images", "postgresql"])
+def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     """Where the first hub stores: ``""``, or a database that each example empties."""
-    return "" if request.param == "sqlite" else request.getfixturevalue("postgres").database()
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "sqlite by images":
+            patch.setattr(embedded, "IMAGE_ROWS_MIN", 1)
+        yield request.getfixturevalue("postgres").database() if request.param == "postgresql" else ""
 
 
 @contextmanager
