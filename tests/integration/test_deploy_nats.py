@@ -1,0 +1,202 @@
+"""The nats-server configurations of deploy/nats, unchanged: read by the server, and run as a cluster with a leaf."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import os
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client as NatsClient
+from nats.js.api import StreamConfig
+from typer.testing import CliRunner
+
+from hub.broker_config import find_program
+from hub.cli.accounts import nats_accounts
+from hub.merge.store import HubStore
+from hub.tls import HubTls
+from sepe import subjects
+from sepe_io import keys
+from sepe_io.channel import NatsIdentity, close_nats, connect_nats
+from sepe_io.process import free_port
+from tests.support.live_hub import NOW_MS, enrol
+from tests.support.secured import now_ms
+from tests.support.world import Node
+
+CONFIGS = Path(__file__).resolve().parents[2] / "deploy/nats"
+OFFICE = Node("537104-1")
+PREFIX_SEED, PREFIX_USER = 18 << 3, 20 << 3
+
+
+class Site:
+    """A hub's directory with certificates and accounts for all servers, as its operator would hand them out."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.hub = folder / "hub"
+        with HubStore.create(self.hub, now_ms=NOW_MS) as store:
+            enrol(store, OFFICE)
+            self.hub_key = store.signer
+        tls = HubTls(self.hub)
+        tls.ensure(now_ms=now_ms())
+        self.ca = self.hub / "tls/ca.pem"
+        self.leaf_key = keys.Signer.generate()
+
+    def place(self, name: str, config: str) -> Path:
+        """The directory of one server: configuration, accounts and certificate, nothing else."""
+        home = self.folder / name
+        home.mkdir()
+        (home / "nats.conf").write_text((CONFIGS / config).read_text())
+        nats_accounts(self.hub, out=home / "accounts.conf", leaf=config == "leaf.conf", province="")
+        (home / "leaf-seed.conf").write_text(f"nkey: {seed_text(self.leaf_key)}\n")
+        HubTls(self.hub).issue_to(home / "server.pem", [name], now_ms=now_ms())
+        return home
+
+    def environment(self, name: str, home: Path, **more: object) -> dict[str, str]:
+        """What nats.env holds."""
+        settings = {"NAME": name, "STORE": home / "jetstream", "CERT": home / "server.pem", "CA": self.ca, **more}
+        return {**os.environ, **{f"SEPE_NATS_{key}": str(value) for key, value in settings.items()}}
+
+
+def seed_text(signer: keys.Signer) -> str:
+    """The seed as `nk -gen user` writes it."""
+    head = bytes([PREFIX_SEED | PREFIX_USER >> 5, (PREFIX_USER & 31) << 3])
+    data = head + signer.key.private_bytes_raw()
+    return base64.b32encode(data + binascii.crc_hqx(data, 0).to_bytes(2, "little")).decode().rstrip("=")
+
+
+def cluster_ports(names: tuple[str, ...]) -> dict[str, dict[str, object]]:
+    ports = {name: {key: free_port() for key in ("PORT", "ROUTE_PORT", "LEAF_PORT", "HTTP")} for name in names}
+    routes = {
+        f"ROUTE_{number}": f"nats-route://127.0.0.1:{ports[name]['ROUTE_PORT']}"
+        for number, name in enumerate(names, start=1)
+    }
+    return {name: {**own, **routes} for name, own in ports.items()}
+
+
+@contextmanager
+def server(home: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [find_program(), "-c", home / "nats.conf"], env=environment, cwd="/", stdout=log, stderr=log
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@asynccontextmanager
+async def connected(site: Site, port: object, signer: keys.Signer, inbox: str) -> AsyncIterator[NatsClient]:
+    identity = NatsIdentity(site.ca.read_bytes(), signer, inbox)
+    url = f"tls://127.0.0.1:{port}"
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                client = await connect_nats(
+                    url, name="test", on_error=lambda exc: None, on_down=lambda: None, identity=identity
+                )
+                break
+            except Exception:
+                await asyncio.sleep(0.1)
+    try:
+        yield client
+    finally:
+        await close_nats(client)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+@pytest.mark.parametrize("config", ["single.conf", "cluster.conf", "leaf.conf"])
+def test_the_server_reads_each_configuration_and_would_notice_a_misspelt_key(config: str, site: Site) -> None:
+    home = site.place("n1", config)
+    hubs = {f"HUB_{number}": f"tls://127.0.0.1:{7000 + number}" for number in (1, 2, 3)}
+    more = {**cluster_ports(("n1", "n2", "n3"))["n1"], **hubs}
+    environment = site.environment("n1", home, LEAF_KEY=keys.nats_name(site.leaf_key.public_key), **more)
+
+    def check() -> subprocess.CompletedProcess[str]:
+        command = [str(find_program()), "-t", "-c", str(home / "nats.conf")]
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    done = check()
+    assert done.returncode == 0 and "is valid" in done.stdout + done.stderr, done.stderr
+    text = (home / "nats.conf").read_text()
+    (home / "nats.conf").write_text(text.replace("write_deadline", "write_dedline"))
+    assert check().returncode != 0
+
+
+async def test_three_servers_form_a_cluster_and_a_provinces_leaf_passes_both_ways(site: Site) -> None:
+    names = ("n1", "n2", "n3")
+    settings = cluster_ports(names)
+    leaf_key = keys.nats_name(site.leaf_key.public_key)
+    with ExitStack() as stack:
+        for name in names:
+            home = site.place(name, "cluster.conf")
+            stack.enter_context(server(home, site.environment(name, home, LEAF_KEY=leaf_key, **settings[name])))
+        home = site.place("leaf", "leaf.conf")
+        port = free_port()
+        hubs = {f"HUB_{n}": f"tls://127.0.0.1:{settings[name]['LEAF_PORT']}" for n, name in enumerate(names, 1)}
+        environment = site.environment("ntt", home, PORT=port, HTTP=free_port(), **hubs)
+        stack.enter_context(server(home, environment))
+
+        async with (
+            connected(site, settings["n1"]["PORT"], site.hub_key, "_INBOX") as hub,
+            connected(site, port, OFFICE.signer, subjects.inbox(OFFICE.name)) as office,
+        ):
+            stream = hub.jetstream(timeout=5)
+            async with asyncio.timeout(30):
+                while True:
+                    try:
+                        wanted = StreamConfig(name=subjects.STREAM, subjects=[subjects.UP_ALL], num_replicas=3)
+                        await stream.add_stream(wanted)
+                        break
+                    except Exception:
+                        await asyncio.sleep(0.2)  # The three are still electing.
+            # Upwards: an office's frame, from the leaf through the offices' account into the hub's stream, and
+            # JetStream's answer the same way back.
+            async with asyncio.timeout(30):
+                while True:
+                    try:
+                        ack = await office.jetstream(timeout=1).publish(subjects.up(OFFICE.name), b"a frame")
+                        break
+                    except Exception:
+                        await asyncio.sleep(0.1)
+            assert ack.stream == subjects.STREAM
+            info = await stream.stream_info(subjects.STREAM)
+            assert info.state.messages >= 1
+            assert info.cluster is not None and len(info.cluster.replicas or []) == 2
+            # Downwards: the hub's word to this office.
+            heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+            async def take(message: object) -> None:
+                heard.put_nowait(message.data)  # type: ignore[attr-defined]
+
+            await office.subscribe(subjects.ack(OFFICE.name), cb=take)
+            await office.flush()
+            async with asyncio.timeout(15):
+                while heard.empty():
+                    await hub.publish(subjects.ack(OFFICE.name), b"the hub's word")
+                    await asyncio.sleep(0.05)
+            assert heard.get_nowait() == b"the hub's word"
+
+
+def test_an_unchanged_list_of_accounts_is_not_written_again(site: Site) -> None:
+    from hub.cli import app
+
+    out = site.folder / "accounts.conf"
+    command = ["nats-accounts", str(site.hub), "--out", str(out)]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    before = out.stat().st_mtime_ns
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert out.stat().st_mtime_ns == before
+    assert CliRunner().invoke(app, [*command, "--province", "52"]).exit_code == 0
+    assert keys.nats_name(OFFICE.signer.public_key) not in out.read_text()
