@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hub.dispatch.moves import BlanksOrder
 from sepe import card, case
 from sepe.resident import Resident, identities, life_of, standing_claim
 from sepe.rights import Entry
@@ -19,6 +20,7 @@ from sepe_io.sqlite import Connection
 
 CHANGES_MAX = 500
 MOVED, LET_GO, STANDING, ROLL, CARD = "moved", "let_go", "standing", "roll", "card"
+BLANKS, BRING = "blanks", "bring"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,22 @@ def tell_card(
     """
     order = rights_pb2.CardOrder(product=product, issue=issue, from_node=from_node, reason=reason)
     tell(connection, node, CARD, nik, product, issue, rights_pb2.Change(card=order))
+
+
+def want_blanks(connection: Connection, order: BlanksOrder) -> None:
+    """Have a machine bring blanks to another; the newest word on each pair of machines counts."""
+    said = rights_pb2.BlanksWanted(
+        product=order.product, count=order.count, to_node=order.to_node, until_ms=order.until_ms,
+        reason=order.reason,
+    )  # fmt: skip
+    number = subject_of(order.to_node)
+    tell(connection, order.from_node, BRING, number, order.product, 0, rights_pb2.Change(bring=said))
+
+
+def subject_of(node: str) -> int:
+    """A machine as a number, where other words have a NIK: 537104-1 is 5371040001."""
+    kecamatan, _, machine = node.partition("-")
+    return int(kecamatan) * 10_000 + int(machine) if machine else 0
 
 
 def tell_roll(connection: Connection, nodes: Iterable[str], kecamatan_code: str, entry: Entry) -> None:

@@ -6,13 +6,13 @@ people stay where they are. With more cards than its printers can make it gives 
 own if the other office lacks them. Helpers are taken nearest first: same regency, then same province, then by
 distance; never farther than a province, because somebody has to drive.
 
-The plan only proposes. Nothing moves a right but its holder's word (`hub.dispatch.rights`): who takes a card over
-records or claims it, and the hub asks the holder for it. So a plan that is old, or wrong, doubles nothing.
+The plan only proposes. An officer applies it (`hub.dispatch.relief`), and even then nothing moves a right but its
+holder's word (`hub.dispatch.rights`). So a plan that is old, or wrong, doubles nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import hypot
@@ -80,16 +80,24 @@ class Plan:
     silent: tuple[str, ...]
 
 
-def plan(offices: Sequence[Office], now_ms: int, *, move_min: int = MOVE_MIN) -> Plan:
-    """What should move today."""
+def plan(
+    offices: Sequence[Office], now_ms: int, *, move_min: int = MOVE_MIN, kinds: Collection[Kind] = tuple(Kind)
+) -> Plan:
+    """What should move today.
+
+    Args:
+        kinds: what can be moved at all: without a car no blanks are brought, and cards go only where blanks are.
+    """
     fresh = [one for one in offices if now_ms - one.told_ms <= TOLD_MS_MAX]
     state = {one.node: _State(one) for one in fresh}
     moves: list[Move] = []
     needy = sorted(fresh, key=lambda one: (one.prints - one.waiting, one.node))
-    for one in needy:
-        moves += _bring_blanks(state, one, move_min)
-    for one in needy:
-        moves += _send_cards(state, one, move_min)
+    if Kind.BLANKS in kinds:
+        for one in needy:
+            moves += _bring_blanks(state, one, move_min)
+    if Kind.CARDS in kinds:
+        for one in needy:
+            moves += _send_cards(state, one, move_min, may_carry=Kind.BLANKS in kinds)
     before = sum(one.prints for one in fresh)
     after = sum(one.prints for one in state.values())
     silent = tuple(sorted(one.node for one in offices if one not in fresh))
@@ -135,12 +143,12 @@ def _bring_blanks(state: Mapping[str, _State], office: Office, move_min: int) ->
     return moves
 
 
-def _send_cards(state: Mapping[str, _State], office: Office, move_min: int) -> list[Move]:
+def _send_cards(state: Mapping[str, _State], office: Office, move_min: int, *, may_carry: bool) -> list[Move]:
     """Cards of an office that its own printers cannot make today."""
     mine, moves = state[office.node], []
     for helper in _nearest(state, office):
         excess = mine.waiting - mine.prints
-        useless_blanks = max(0, mine.blanks - mine.prints)
+        useless_blanks = max(0, mine.blanks - mine.prints) if may_carry else 0
         blanks_there = max(0, helper.blanks - helper.waiting)
         count = min(excess, helper.spare_capacity, blanks_there + useless_blanks)
         if count < move_min:
