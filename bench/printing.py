@@ -22,7 +22,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
-from bench import printers
+from bench import notices, printers
 from node.printing.driver import Document, JobOutcome, Media, open_driver
 from node.printing.render import PrintContent, qr_text, render
 from sepe.dispatch.order import Queue, Waiting, ranked
@@ -42,7 +42,7 @@ FIELDS = {
 
 def run() -> list[dict[str, object]]:
     """Rows for ``run.py bench``; a ratio over 1 means faster than the reference."""
-    return [*_rendering(), *asyncio.run(_submitting()), _replanning(), *printers.run()]
+    return [*_rendering(), *asyncio.run(_submitting()), _replanning(), *notices.run(), *printers.run()]
 
 
 def _rendering() -> list[dict[str, object]]:

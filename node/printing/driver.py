@@ -134,6 +134,12 @@ class PrintDriver(Protocol):
             PrinterUnreachableError: nothing is known.
         """
 
+    async def news(self, job_name: str, *, poll_s: float, quiet_s: float) -> bool:
+        """Wait until it is worth asking after a job that was submitted; whether the printer tells of changes.
+
+        One that tells is asked when it said so, and after ``quiet_s`` all the same; another after ``poll_s``.
+        """
+
     async def cancel(self, job_name: str) -> None:
         """Ask the printer to drop the job. No promise: it may come out all the same, or be finished.
 

@@ -53,6 +53,10 @@ class FolderDriver:
         check_job_name(job_name)
         return await asyncio.to_thread(self._look, job_name)
 
+    async def news(self, job_name: str, *, poll_s: float, quiet_s: float) -> bool:
+        await asyncio.sleep(poll_s)
+        return False
+
     async def cancel(self, job_name: str) -> None:
         check_job_name(job_name)
         if self._confirm is Confirm.VENDOR:

@@ -46,6 +46,8 @@ FAULT_SECONDS = 5.0
 POLL_SECONDS_MIN, POLL_SECONDS_MAX = 0.01, 0.25
 # How long to wait before asking again: of the time until the card should be out, of the time that a card takes.
 POLL_SHARE_LEFT, POLL_SHARE_CARD, POLL_SHARE_UNKNOWN = 0.25, 0.01, 0.02
+# A printer that tells when a card is out is asked all the same after so long.
+QUIET_SECONDS_MAX = 20.0
 # How much the latest card counts in what the next is expected to take.
 LATEST_SHARE = 0.3
 
@@ -86,6 +88,8 @@ class Lane:
         self._driver = driver
         self._ahead: asyncio.Task[Prepared | None] | None = None
         self._current: Job | None = None
+        # Whether the printer says by itself what becomes of the current job.
+        self._is_telling = False
         self._submitted_s = 0.0
         self._asked_ms: dict[int, int] = {}
         # Since when this printer has had something to do, so that a card's time holds no idling.
@@ -129,7 +133,8 @@ class Lane:
         moved = 0
         current = None
         for job in jobs:
-            fact = await self._look(job)
+            is_told = self._is_telling and self._current is not None and job.id == self._current.id
+            fact = None if is_told else await self._look(job)
             if fact is not None:
                 await self._settle(job, fact)
                 moved += 1
@@ -164,7 +169,8 @@ class Lane:
     async def _follow(self, job: Job) -> None:
         """Wait for the card in the printer, then ask once."""
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(poll_seconds(self._expected_s, loop.time() - self._submitted_s))
+        poll_s = poll_seconds(self._expected_s, loop.time() - self._submitted_s)
+        self._is_telling = await self._driver.news(job.name, poll_s=poll_s, quiet_s=QUIET_SECONDS_MAX)
         fact = await self._look(job)
         if fact is Fact.PRINTED and await self._change_over(job):
             return

@@ -78,6 +78,11 @@ class LpDriver:
     async def outcome(self, job_name: str) -> JobOutcome:
         return await (await self._asking()).outcome(job_name)
 
+    async def news(self, job_name: str, *, poll_s: float, quiet_s: float) -> bool:
+        # A CUPS server does not keep its answer back, so there is nothing to be told.
+        await asyncio.sleep(poll_s)
+        return False
+
     async def cancel(self, job_name: str) -> None:
         await (await self._asking()).cancel(job_name)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -23,7 +24,7 @@ from node.printing.thread import USUAL, DatabaseThread
 from node.storage.store import NodeStore
 from sepe.dispatch.order import Key, Queue, Taker, Waiting
 from sepe.dispatch.policy import Policy
-from sepe.errors import InvalidInputError
+from sepe.errors import InvalidInputError, SepeError
 from sepe_io.logs import logger
 
 log = logger(__name__)
@@ -83,6 +84,8 @@ class Works:
     async def close(self) -> None:
         """Wait for what the disk is doing; the store may be closed afterwards."""
         await asyncio.to_thread(self._drawing.shutdown)
+        with suppress(SepeError):  # How long cards took is worth keeping, and not worth failing for.
+            await self.db(self.note_paces)
         await self._database.close()
 
     async def db(self, call: Callable[..., T], *arguments: object, rank: int = USUAL) -> T:

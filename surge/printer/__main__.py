@@ -18,6 +18,7 @@ from pathlib import Path
 
 from sepe.errors import InvalidInputError
 from surge.printer.engine import Mechanics
+from surge.printer.notices import Tells
 from surge.printer.virtual import VirtualPrinter
 
 
@@ -32,7 +33,12 @@ def main() -> None:
         jobs_max=options.jobs_max,
     )
     printer = VirtualPrinter(
-        mechanics, host=options.host, port=options.port, name=options.name, tray_file=options.tray
+        mechanics,
+        host=options.host,
+        port=options.port,
+        name=options.name,
+        tray_file=options.tray,
+        tells=options.tells,
     )
     try:
         asyncio.run(_run(printer, is_detached=options.detached))
@@ -54,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--heat-after", type=int, metavar="N", help="sheets until it must cool")
     parser.add_argument("--heat-pause", type=float, default=60.0, metavar="S")
     parser.add_argument("--jobs-max", type=int, default=1, metavar="N", help="unfinished jobs it takes")
+    parser.add_argument(
+        "--tells", type=Tells, choices=list(Tells), default=Tells.WAITS, help="what it knows of events"
+    )
     parser.add_argument("--tray", type=Path, metavar="FILE", help="append one JSON line per sheet")
     parser.add_argument("--detached", action="store_true", help="go on when stdin is closed")
     return parser

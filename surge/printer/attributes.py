@@ -16,6 +16,8 @@ from node.printing.ipp.codec import (
 )
 from node.printing.ipp.registry import Operation, PrinterState
 from surge.printer.engine import Engine, Job
+from surge.printer.notices import Tells
+from surge.printer.subscriptions import ANSWERS, printer_capabilities
 
 # Width and length in hundredths of a millimetre.
 SIZES = {Media.CARD: (5398, 8560), Media.A4: (21000, 29700)}
@@ -48,10 +50,19 @@ def media_of(size: tuple[int, int] | None) -> Media | None:
     return None
 
 
-def printer_attributes(engine: Engine, *, name: str, uri: str, uuid: str, is_tls: bool) -> tuple[Attribute, ...]:
+def offered(tells: Tells) -> frozenset[Operation]:
+    """The operations of a printer that knows so much of events."""
+    return frozenset(Operation) if tells is not Tells.NEVER else frozenset(Operation) - ANSWERS.keys()
+
+
+def printer_attributes(
+    engine: Engine, *, name: str, uri: str, uuid: str, is_tls: bool, tells: Tells = Tells.WAITS
+) -> tuple[Attribute, ...]:
     return (
         *_state(engine),
         *_identity(name, uri, uuid, is_tls=is_tls),
+        attribute(Tag.ENUM, "operations-supported", *sorted(int(one) for one in offered(tells))),
+        *(printer_capabilities() if tells is not Tells.NEVER else ()),
         *_capabilities(),
         *_defaults(),
     )
@@ -156,7 +167,6 @@ def _capabilities() -> tuple[Attribute, ...]:
     return (
         attribute(Tag.KEYWORD, "ipp-versions-supported", "1.1", "2.0"),
         attribute(Tag.KEYWORD, "ipp-features-supported", "none"),
-        attribute(Tag.ENUM, "operations-supported", *(int(one) for one in Operation)),
         attribute(Tag.MIME, "document-format-supported", *FORMATS),
         attribute(Tag.KEYWORD, "compression-supported", "none"),
         attribute(Tag.KEYWORD, "pdl-override-supported", "attempted"),

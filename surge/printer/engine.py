@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from node.printing.ipp.registry import JobState
+from surge.printer.notices import EventLog
 
 FINISHED = frozenset({JobState.CANCELED, JobState.ABORTED, JobState.COMPLETED})
 HISTORY_MAX = 1_000
@@ -132,6 +133,7 @@ class Engine:
         self._since_rest = 0
         self._last_id = 0
         self._started_s = time.monotonic()
+        self.events = EventLog()
         self._changed = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
 
@@ -158,7 +160,7 @@ class Engine:
         """Start with an empty memory: job ids from 1, up-time from 1. Blanks, ribbon and tray stay."""
         self.jobs, self._queue, self._last_id = {}, deque(), 0
         self.current, self.is_gripped, self.is_hot, self._since_rest = None, False, False, 0
-        self._started_s = time.monotonic()
+        self._started_s, self.events = time.monotonic(), EventLog()
         self._check_supplies()
         self._worker = asyncio.create_task(self._work(), name="virtual-printer")
         self.notify()
@@ -187,6 +189,7 @@ class Engine:
     def start(self, job: Job, *, sheets: int, octets: int) -> None:
         job.sheets, job.octets, job.is_incoming = sheets, octets, False
         job.state, job.reasons = JobState.PENDING, ("none",)
+        self._tell(job, "job-created")
         self._queue.append(job)
         self.notify()
 
@@ -201,6 +204,7 @@ class Engine:
     def stop(self, reason: str, *, abort: bool = False) -> None:
         """Stop for ``reason``; with ``abort`` the printer gives the current job up instead of redoing it."""
         self.stoppers.add(reason)
+        self.events.emit(("printer-stopped", "printer-state-changed"), self.up_time_s)
         if abort and self.current is not None and not self.current.is_finished:
             self._finish(self.current, JobState.ABORTED, "aborted-by-system")
         self.notify()
@@ -249,10 +253,12 @@ class Engine:
     async def _until_ready(self, job: Job) -> None:
         if self.stoppers:
             job.state, job.reasons = JobState.STOPPED, ("printer-stopped",)
+            self._tell(job, "job-stopped")
             self.notify()
             await self.until(lambda: not self.stoppers or job.is_finished)
         if not job.is_finished:
             job.state, job.reasons = JobState.PROCESSING, ("job-printing",)
+            self._tell(job)
             self.notify()
 
     async def _one_sheet(self, job: Job) -> None:
@@ -292,7 +298,12 @@ class Engine:
 
     def _finish(self, job: Job, state: JobState, reason: str) -> None:
         job.state, job.reasons, job.completed_s = state, (reason,), self.up_time_s
+        self._tell(job, "job-completed")
         self.notify()
+
+    def _tell(self, job: Job, *names: str) -> None:
+        """Whoever subscribed hears of the job."""
+        self.events.emit((*names, "job-state-changed"), self.up_time_s, (job.id, job.state, job.reasons))
 
     def _spoil(self, job: Job) -> None:
         self.tray.drop(Sheet(job.name, job.media, time.time()), is_spoiled=True)

@@ -18,9 +18,12 @@ from surge.printer.attributes import (
     job_attributes,
     job_uri,
     media_of,
+    offered,
     printer_attributes,
 )
 from surge.printer.engine import Engine, Job
+from surge.printer.notices import Tells
+from surge.printer.subscriptions import ANSWERS, answer_subscription
 
 PDF_PAGE = re.compile(rb"/Type\s*/Page\b")
 SHEETS_MAX = 10_000
@@ -54,6 +57,7 @@ class PrinterIdentity:
     uri: str
     uuid: str
     is_tls: bool
+    tells: Tells = Tells.WAITS
 
 
 Reply = tuple[Status, tuple[Group, ...]]
@@ -67,11 +71,16 @@ def answer_ipp(body: bytes, engine: Engine, identity: PrinterIdentity) -> bytes:
         return _refusal(Status.BAD_REQUEST, 1, (1, 1), exc.detail)
     version = request.version if request.version in ((1, 1), (2, 0)) else (1, 1)
     try:
-        _check(request)
-        status, groups = OPERATIONS[Operation(request.code)](_Call(request, engine, identity))
+        _check(request, identity)
+        operation = Operation(request.code)
+        told: tuple[Attribute, ...] = ()
+        if operation in ANSWERS:
+            status, told, groups = answer_subscription(operation, request, engine, identity.uri)
+        else:
+            status, groups = OPERATIONS[operation](_Call(request, engine, identity))
     except IppRefusal as exc:
         return _refusal(exc.status, request.request_id, version, exc.why, exc.unsupported)
-    answer = Message(status, request.request_id, (_operation_group(status.name.lower()), *groups), version)
+    answer = Message(status, request.request_id, (_operation_group(status.name.lower(), told), *groups), version)
     return encode(answer)
 
 
@@ -169,7 +178,12 @@ def _get_jobs(call: _Call) -> Reply:
 def _get_printer_attributes(call: _Call) -> Reply:
     identity = call.identity
     every = printer_attributes(
-        call.engine, name=identity.name, uri=identity.uri, uuid=identity.uuid, is_tls=identity.is_tls
+        call.engine,
+        name=identity.name,
+        uri=identity.uri,
+        uuid=identity.uuid,
+        is_tls=identity.is_tls,
+        tells=identity.tells,
     )
     wanted = call.operation.texts("requested-attributes") or ("all",)
     return Status.OK, (Group(Tag.PRINTER, chosen(every, wanted)),)
@@ -187,7 +201,7 @@ OPERATIONS: dict[Operation, Callable[[_Call], Reply]] = {
 }
 
 
-def _check(request: Message) -> None:
+def _check(request: Message, identity: PrinterIdentity) -> None:
     if request.version[0] not in (1, 2):
         raise IppRefusal(Status.VERSION_NOT_SUPPORTED, "IPP 1.1 and 2.0 are spoken here")
     if request.request_id < 1:
@@ -200,7 +214,7 @@ def _check(request: Message) -> None:
     charset = operation.text("attributes-charset")
     if charset not in ("utf-8", "us-ascii"):
         raise IppRefusal(Status.CHARSET_NOT_SUPPORTED, "utf-8 is spoken here", (attributes[0],))
-    if request.code not in set(Operation):
+    if request.code not in offered(identity.tells):
         raise IppRefusal(Status.OPERATION_NOT_SUPPORTED, f"operation {request.code:#06x}")
     if operation.text("printer-uri") is None and operation.text("job-uri") is None:
         raise IppRefusal(Status.BAD_REQUEST, "no printer-uri")
@@ -311,13 +325,14 @@ def _unsupported(attributes: tuple[Attribute, ...]) -> tuple[Group, ...]:
     return (Group(Tag.UNSUPPORTED, attributes),) if attributes else ()
 
 
-def _operation_group(message: str) -> Group:
+def _operation_group(message: str, told: tuple[Attribute, ...] = ()) -> Group:
     return Group(
         Tag.OPERATION,
         (
             attribute(Tag.CHARSET, "attributes-charset", "utf-8"),
             attribute(Tag.LANGUAGE, "attributes-natural-language", "en"),
             attribute(Tag.TEXT, "status-message", message[:255]),
+            *told,
         ),
     )
 

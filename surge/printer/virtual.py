@@ -6,17 +6,22 @@ import asyncio
 import json
 import ssl
 import uuid
+from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack
 
+from node.printing.ipp.codec import decode
 from node.printing.ipp.registry import Operation
-from sepe.errors import InvalidInputError
+from sepe.errors import InvalidInputError, PeerProtocolError
 from surge.printer.engine import COVER, JAM, Engine, Mechanics, Sheet, Tray
 from surge.printer.http import HttpAnswer, HttpRequest, HttpServer
+from surge.printer.notices import HOLD_S, Tells
 from surge.printer.operations import PrinterIdentity, answer_ipp
+from surge.printer.subscriptions import is_quiet
 
 PATH = "/ipp/print"
 
@@ -45,6 +50,7 @@ class MechanicsOptions(TypedDict, total=False):
 class VirtualPrinter:
     """``async with VirtualPrinter(pace_s=0.5) as printer: open_driver(printer.url)``
 
+    ``tells``: what it knows of event subscriptions. ``requests`` counts what it was asked, by operation.
     ``tray_file`` gets one JSON line per physical sheet. Control methods take effect at once; ``until``
     waits for the machine instead of sleeping.
     """
@@ -58,12 +64,15 @@ class VirtualPrinter:
         name: str = "kartu",
         tray_file: Path | None = None,
         tls: ssl.SSLContext | None = None,
+        tells: Tells = Tells.WAITS,
         **options: Unpack[MechanicsOptions],
     ) -> None:
         self._tray = Tray(tray_file)
         self._engine = Engine(mechanics or Mechanics(**options), self._tray)
         self._name = name
         self._tls = tls
+        self._tells = tells
+        self.requests: Counter[str] = Counter()
         self._http = HttpServer(self._handle, host=host, port=port, tls=tls)
         self._uuid = str(uuid.uuid5(uuid.NAMESPACE_URL, f"sepe-virtual-printer:{name}"))
         self._faults: list[tuple[LineFault, Operation | None]] = []
@@ -172,10 +181,15 @@ class VirtualPrinter:
 
     async def _handle_ipp(self, request: HttpRequest) -> HttpAnswer | None:
         operation = int.from_bytes(request.body[2:4], "big")
+        self.requests[Operation(operation).name if operation in set(Operation) else "other"] += 1
         fault = self._take_fault(operation)
         if fault is LineFault.LOSE:
             return None
-        identity = PrinterIdentity(self._name, self.url, self._uuid, is_tls=self._tls is not None)
+        identity = PrinterIdentity(
+            self._name, self.url, self._uuid, is_tls=self._tls is not None, tells=self._tells
+        )
+        if operation == Operation.GET_NOTIFICATIONS and self._tells is Tells.WAITS:
+            await self._hold(request.body)
         body = answer_ipp(request.body, self._engine, identity)
         match fault:
             case LineFault.HANG_UP:
@@ -186,6 +200,13 @@ class VirtualPrinter:
             case LineFault.GARBAGE:
                 return HttpAnswer(b"\x01\x01" + body[9:] + b"\xff")
         return HttpAnswer(body)
+
+    async def _hold(self, body: bytes) -> None:
+        """Keep the answer back until there is something to tell, or for long enough."""
+        with suppress(PeerProtocolError, TimeoutError):
+            request = decode(body)
+            async with asyncio.timeout(HOLD_S):
+                await self._engine.until(lambda: not is_quiet(request, self._engine))
 
     def _take_fault(self, operation: int) -> LineFault | None:
         for index, (fault, wanted) in enumerate(self._faults):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -97,6 +98,10 @@ class ScriptedPrinter:
 
     async def outcome(self, job_name: str) -> JobOutcome:
         return self.says.get(job_name, JobOutcome.UNKNOWN)
+
+    async def news(self, job_name: str, *, poll_s: float, quiet_s: float) -> bool:
+        await asyncio.sleep(poll_s)
+        return False
 
     async def cancel(self, job_name: str) -> None:
         """Too late: the card is out."""

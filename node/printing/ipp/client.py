@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from itertools import count
 
@@ -17,6 +18,8 @@ from node.printing.driver import (
 from node.printing.ipp.abilities import WANTED, Abilities
 from node.printing.ipp.codec import Attribute, Group, Message, Tag, attribute, decode, encode
 from node.printing.ipp.http import ExchangeError, PrinterAddress, post
+from node.printing.ipp.notices import WANTED as NOTICES_WANTED
+from node.printing.ipp.notices import Notices
 from node.printing.ipp.registry import STATUS_OK_LAST, JobState, Operation, Status
 from sepe.errors import PeerProtocolError
 
@@ -31,6 +34,7 @@ REQUEST_ID_MAX = 2**31 - 1
 # they ended, and reads them from its disk again only for an attribute that it does not keep in memory.
 JOB_ATTRIBUTES = ("job-id", "job-name", "job-state", "job-state-reasons", "job-media-sheets-completed")
 # RFC 8011 5.3.8: the job is called cancelled, and something of it still happens in the machine.
+TARGETS = frozenset({"job-id", "notify-subscription-id"})
 STILL_STOPPING = "processing-to-stop-point"
 
 OUTCOMES = {
@@ -88,8 +92,10 @@ class IppDriver:
         self._request_ids = count(1)
         self._ids: OrderedDict[str, int] = OrderedDict()
         self._abilities = Abilities()
+        self._notices = Notices(self._exchange)
 
     async def submit(self, document: Document) -> None:
+        await self._notices.subscribe()
         answer = await self._print_job(document)
         if answer.code == Status.ATTRIBUTES_NOT_SUPPORTED:
             # It made no job of it. Some refuse what they do not offer instead of doing without.
@@ -107,7 +113,7 @@ class IppDriver:
             attribute(Tag.NAME, "job-name", document.job_name),
             attribute(Tag.BOOLEAN, "ipp-attribute-fidelity", False),
             attribute(Tag.MIME, "document-format", "application/pdf"),
-            job=self._abilities.template(document),
+            groups=(Group(Tag.JOB, self._abilities.template(document)),),
             document=document.data,
         )
         return await self._ask(request, self._submit_s_max, is_submit=True)
@@ -118,6 +124,16 @@ class IppDriver:
             return _outcome(job)
         jobs = await self._jobs_by_name(job_name)
         return max((_outcome(one) for one in jobs), key=PRECEDENCE.index, default=JobOutcome.UNKNOWN)
+
+    async def news(self, job_name: str, *, poll_s: float, quiet_s: float) -> bool:
+        loop = asyncio.get_running_loop()
+        job_id, began_s = self._ids.get(job_name), loop.time()
+        if job_id is None or not self._notices.is_telling:
+            await asyncio.sleep(poll_s)
+            return False
+        if not await self._notices.wait(job_id, quiet_s):
+            await asyncio.sleep(max(poll_s - (loop.time() - began_s), 0))
+        return self._notices.is_telling
 
     async def cancel(self, job_name: str) -> None:
         for job in await self._jobs_by_name(job_name, which=("not-completed",)):
@@ -134,12 +150,14 @@ class IppDriver:
             "printer-up-time",
             "queued-job-count",
             "printer-is-accepting-jobs",
+            *NOTICES_WANTED,
         )
         request = self._request(
             Operation.GET_PRINTER_ATTRIBUTES, attribute(Tag.KEYWORD, "requested-attributes", *wanted)
         )
         answer = await self._ask(request, self._query_s_max)
         printer = answer.group(Tag.PRINTER)
+        self._notices.learn(printer)
         state = PRINTER_STATES.get(printer.integer("printer-state") or 0)
         if answer.code > STATUS_OK_LAST or state is None:
             raise PrinterUnreachableError(f"the printer does not tell its state (status {answer.code:#06x})")
@@ -153,6 +171,7 @@ class IppDriver:
         )
 
     async def close(self) -> None:
+        await self._notices.cancel()
         self._ids.clear()
 
     async def _ask_abilities(self) -> Abilities:
@@ -206,7 +225,7 @@ class IppDriver:
         self,
         operation: Operation,
         *attributes: Attribute,
-        job: tuple[Attribute, ...] = (),
+        groups: tuple[Group, ...] = (),
         document: bytes = b"",
     ) -> Message:
         head = (
@@ -214,16 +233,19 @@ class IppDriver:
             attribute(Tag.LANGUAGE, "attributes-natural-language", "en"),
             attribute(Tag.URI, "printer-uri", self._address.uri),
         )
-        # RFC 8011 wants a job's target (printer-uri, job-id) before the user's name.
-        target = tuple(one for one in attributes if one.name == "job-id")
-        rest = tuple(one for one in attributes if one.name != "job-id")
+        # RFC 8011 wants the target (printer-uri and an id) before the user's name.
+        target = tuple(one for one in attributes if one.name in TARGETS)
+        rest = tuple(one for one in attributes if one.name not in TARGETS)
         user = attribute(Tag.NAME, "requesting-user-name", self._user)
-        groups = [Group(Tag.OPERATION, (*head, *target, user, *rest))]
-        if job:
-            groups.append(Group(Tag.JOB, job))
+        every = (Group(Tag.OPERATION, (*head, *target, user, *rest)), *groups)
         request_id = next(self._request_ids) % REQUEST_ID_MAX or 1
         # Every IPP/2.x printer must answer 1.1, and the 1.1 printers answer nothing else.
-        return Message(operation, request_id, tuple(groups), version=(1, 1), document=document)
+        return Message(operation, request_id, every, version=(1, 1), document=document)
+
+    async def _exchange(
+        self, operation: Operation, attributes: tuple[Attribute, ...], groups: tuple[Group, ...], deadline_s: float
+    ) -> Message:
+        return await self._ask(self._request(operation, *attributes, groups=groups), deadline_s)
 
     async def _ask(self, request: Message, deadline_s: float, *, is_submit: bool = False) -> Message:
         """Exchange one message.

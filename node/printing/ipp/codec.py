@@ -31,6 +31,8 @@ class Tag(IntEnum):
     END = 0x03
     PRINTER = 0x04
     UNSUPPORTED = 0x05
+    SUBSCRIPTION = 0x06
+    EVENT = 0x07
 
     UNSUPPORTED_VALUE = 0x10
     UNKNOWN = 0x12

@@ -1,4 +1,4 @@
-"""The numbers of IPP that both ends need, by the names of RFC 8011 and the IANA registry."""
+"""The numbers of IPP that both ends need, by the names of RFC 8011, 3995, 3996 and the IANA registry."""
 
 from __future__ import annotations
 
@@ -14,11 +14,19 @@ class Operation(IntEnum):
     GET_JOB_ATTRIBUTES = 0x0009
     GET_JOBS = 0x000A
     GET_PRINTER_ATTRIBUTES = 0x000B
+    CREATE_PRINTER_SUBSCRIPTIONS = 0x0016
+    GET_SUBSCRIPTION_ATTRIBUTES = 0x0018
+    GET_SUBSCRIPTIONS = 0x0019
+    RENEW_SUBSCRIPTION = 0x001A
+    CANCEL_SUBSCRIPTION = 0x001B
+    GET_NOTIFICATIONS = 0x001C
 
 
 class Status(IntEnum):
     OK = 0x0000
     OK_SUBSTITUTED = 0x0001
+    OK_IGNORED_SUBSCRIPTIONS = 0x0003
+    OK_EVENTS_COMPLETE = 0x0007
     BAD_REQUEST = 0x0400
     NOT_POSSIBLE = 0x0404
     NOT_FOUND = 0x0406
@@ -28,6 +36,8 @@ class Status(IntEnum):
     CHARSET_NOT_SUPPORTED = 0x040D
     COMPRESSION_NOT_SUPPORTED = 0x040F
     FORMAT_ERROR = 0x0411
+    IGNORED_ALL_SUBSCRIPTIONS = 0x0414
+    TOO_MANY_SUBSCRIPTIONS = 0x0415
     INTERNAL_ERROR = 0x0500
     OPERATION_NOT_SUPPORTED = 0x0501
     SERVICE_UNAVAILABLE = 0x0502
