@@ -174,6 +174,8 @@ def main(arguments: list[str]) -> int:
         compile_lock = ("pip", "compile", "-q", "--universal", "--generate-hashes", "--no-emit-index-url",
                         "--python-version", "3.11")  # fmt: skip
         uv(*compile_lock, "--extra", "dev", "pyproject.toml", "-o", "requirements.lock")
+        # The same versions without the tools, for machines that only run Sepe (deploy/).
+        uv(*compile_lock, "-c", "requirements.lock", "pyproject.toml", "-o", "runtime.lock")
         return 0
     prepare()
     if name == "test":

@@ -81,6 +81,9 @@ class Metrics:
         self._refused = Counter(
             "sepe_hub_frames_refused", "Frames put in quarantine, by reason.", ["reason"], registry=registry
         )
+        # From 0 on: the rate of a series that begins with 1 is 0, and the first refusal would be told to nobody.
+        for reason in (*REASONS, OTHER):
+            self._refused.labels(reason)
         self._events = Counter("sepe_hub_events_merged", "Events merged.", ["via"], registry=registry)
         self._deferred = Counter("sepe_hub_frames_deferred", "Frames answered with 'later'.", registry=registry)
         self._merge_seconds = Histogram(

@@ -30,7 +30,7 @@ def test_no_tests_package_shadows_ours() -> None:
 
 
 def test_the_lock_files_name_no_download_host_and_hash_everything() -> None:
-    for name in ("requirements.lock", "boot.lock"):
+    for name in ("requirements.lock", "runtime.lock", "boot.lock"):
         text = (ROOT / name).read_text()
         assert "http" not in text and "--index-url" not in text
         pinned = re.findall(r"^[a-zA-Z0-9_.-]+==", text, flags=re.M)
