@@ -46,7 +46,9 @@ class Gate:
         Raises:
             SepeError: the database or the certificate cannot be read.
         """
-        return BrokerAccess(self._tls.server_file, self._store.signer.public_key, self._senders())
+        return BrokerAccess(
+            self._tls.server_file, self._store.signer.public_key, self._senders(), self._tls.ca_file
+        )
 
     def look(self) -> None:
         """Look now."""

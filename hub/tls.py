@@ -48,6 +48,11 @@ class HubTls:
         return self._read("ca.pem")
 
     @property
+    def ca_file(self) -> Path:
+        """The authority's certificate, as a file."""
+        return self._folder / "ca.pem"
+
+    @property
     def server_file(self) -> Path:
         """Key and certificate of the server."""
         return self._folder / "server.pem"

@@ -93,7 +93,11 @@ def issue_server(authority: Issued, names: Sequence[str], *, until_ms: int) -> I
     builder = (
         _builder(_name(HUB_NAME), ca.subject, key.public_key(), x509.random_serial_number(), until)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        # Servers of one NATS cluster prove themselves to each other, and one of the two is then the client.
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
+            critical=False,
+        )
         .add_extension(
             x509.SubjectAlternativeName(
                 [_general_name(name) for name in dict.fromkeys((HUB_NAME, *LOCAL_NAMES, *names))]

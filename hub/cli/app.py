@@ -11,7 +11,9 @@ import typer
 
 MODULES = (
     "hub.cli.setup", "hub.cli.look", "hub.cli.attach", "hub.cli.repair", "hub.cli.rights", "hub.cli.keep",
-    "hub.cli.verify", "hub.cli.blanks", "hub.cli.dispatch", "hub.cli.move", "hub.cli.partitions", "hub.cli.run",
+    "hub.cli.verify", "hub.cli.blanks", "hub.cli.dispatch", "hub.cli.move", "hub.cli.partitions", "hub.cli.broker",
+    "hub.cli.accounts",
+    "hub.cli.run",
 )  # fmt: skip
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)

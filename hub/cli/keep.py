@@ -48,10 +48,13 @@ def doctor(
     deep: Annotated[bool, typer.Option("--deep", help="Every signature and head too; slow.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Is the data whole? Exit 1 when something needs a person."""
+    """Is the data whole, and the way to it as it must be? Exit 1 when something needs a person.
+
+    Database, log, books of blanks; and NATS: the stream's settings, its replicas, who reads which partition.
+    """
     with opened(directory, projected=True) as store:
         found = []
-        for one in (*audit.audit(store, deep=deep), _stock(store)):
+        for one in (*audit.audit(store, deep=deep), _stock(store), *_pipe(store)):
             found.append(one)
             if not as_json:
                 print(f"{'ok  ' if one.is_well else 'LOOK'}  {one.check}: {one.detail}")
@@ -61,6 +64,13 @@ def doctor(
         emit([asdict(one) for one in found])
     if not all(one.is_well for one in found):
         raise typer.Exit(PARTLY)
+
+
+def _pipe(store: HubStore) -> list[audit.Finding]:
+    # The other commands start without NATS' library.
+    from hub.pipe_check import look_at_pipe
+
+    return look_at_pipe(store)
 
 
 def _stock(store: HubStore) -> audit.Finding:

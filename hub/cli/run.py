@@ -72,7 +72,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:  # fmt: skip
         """Run the hub until SIGTERM or Ctrl-C. Prints one JSON line when it is ready; logs go to stderr."""
         _check_nats(nats, allow_embedded=True)
-        _check_tls(tls)
+        check_tls(tls)
         if db:
             _place(directory, db)
         # Server libraries load only now: the other commands start without them.
@@ -175,6 +175,7 @@ def _check_nats(url: str, *, allow_embedded: bool) -> None:
         )  # fmt: skip
 
 
-def _check_tls(mode: str) -> None:
+def check_tls(mode: str) -> None:
+    """Raises InvalidInputError: no way of TLS is called so."""
     if mode not in ("auto", "on", "off"):
         raise InvalidInputError("one of auto, on, off", field="--tls", value=mode)

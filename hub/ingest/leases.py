@@ -50,10 +50,12 @@ class Table:
     Attributes:
         beats: each process that takes part, and how often it has said so.
         holders: the process that reads a partition; a partition that is not here is free.
+        span: how many partitions are shared out: the most there ever were, for frames may be left in any of them.
     """
 
     beats: Mapping[str, int] = field(default_factory=dict)
     holders: Mapping[int, str] = field(default_factory=dict)
+    span: int = 0
 
     @classmethod
     def parse(cls, data: bytes) -> Table:
@@ -62,43 +64,45 @@ class Table:
             found = json.loads(data)
             beats = {str(name): int(count) for name, count in list(found["beats"].items())[:WORKERS_MAX]}
             pairs = ((int(number), str(name)) for number, name in found["holders"].items())
-            return cls(beats, {number: name for number, name in pairs if 0 <= number < PARTITIONS_MAX})
+            holders = {number: name for number, name in pairs if 0 <= number < PARTITIONS_MAX}
+            return cls(beats, holders, min(max(int(found["span"]), 0), PARTITIONS_MAX))
         except (ValueError, TypeError, KeyError, AttributeError):
             return cls()
 
     def to_bytes(self) -> bytes:
         """The inverse of `parse`."""
         holders = {str(number): name for number, name in sorted(self.holders.items())}
-        return json.dumps({"beats": dict(sorted(self.beats.items())), "holders": holders}).encode()
+        document = {"beats": dict(sorted(self.beats.items())), "holders": holders, "span": self.span}
+        return json.dumps(document).encode()
 
     def held_by(self, name: str) -> frozenset[int]:
         return frozenset(number for number, holder in self.holders.items() if holder == name)
 
-    def quota(self, name: str, partitions: int) -> int:
-        """How many of so many partitions are the process's: the sum over all processes is all of them."""
+    def quota(self, name: str) -> int:
+        """How many partitions are the process's: over all processes the sum is all of them."""
         names = sorted(self.beats)
-        return partitions // len(names) + (names.index(name) < partitions % len(names))
+        return self.span // len(names) + (names.index(name) < self.span % len(names))
 
 
 def next_table(table: Table, me: str, partitions: int, dead: Collection[str] = ()) -> Table:
     """The table after one beat of ``me``.
 
     Args:
-        partitions: how many must be read; those in the table beyond it stay somebody's.
+        partitions: how many must be read.
         dead: processes that have not been heard of for too long.
     """
     beats = {name: count for name, count in table.beats.items() if name not in dead or name == me}
     beats[me] = beats.get(me, 0) + 1
     holders = {number: name for number, name in table.holders.items() if name in beats}
-    wanted = range(max([partitions, *(number + 1 for number in holders)]))
-    quota = Table(beats).quota(me, len(wanted))
-    mine = sorted(number for number in wanted if holders.get(number) == me)
+    span = max(table.span, partitions)
+    quota = Table(beats, span=span).quota(me)
+    mine = sorted(number for number, name in holders.items() if name == me)
     for number in mine[quota:]:
         del holders[number]
-    free = [number for number in wanted if number not in holders and number not in mine]
+    free = [number for number in range(span) if number not in holders and number not in mine]
     for number in free[: max(quota - len(mine), 0)]:
         holders[number] = me
-    return Table(beats, holders)
+    return Table(beats, holders, span)
 
 
 def without(table: Table, me: str) -> Table:
@@ -106,6 +110,7 @@ def without(table: Table, me: str) -> Table:
     return Table(
         {name: count for name, count in table.beats.items() if name != me},
         {number: name for number, name in table.holders.items() if name != me},
+        table.span,
     )
 
 
@@ -176,7 +181,7 @@ class LeaseKeeper:
             if await self._write(client, step.table, step.revision):
                 if step.before != step.after:
                     _log.info("leases.changed", partitions=sorted(step.after), processes=len(step.table.beats))
-                is_short = len(step.after) < step.table.quota(self.name, len(step.table.holders))
+                is_short = len(step.after) < step.table.quota(self.name)
                 self.pause_s = BEAT_S / 8 if is_short else BEAT_S
                 return step.after
             await asyncio.sleep(random.uniform(0, 0.05))
