@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 WAL_SAFE_SINCE = (3, 51, 3)
 BUSY_TIMEOUT_MS = 10_000
+# pysqlite3 drops the least used compiled statement when its cache is full, so that of two new ones each drops the
+# other, for ever: after a migration had filled the default of 128, every statement of a recording was compiled anew,
+# half of its time. So many never come together on one connection.
+STATEMENTS_KEPT = 1_024
 
 # Beside a database whose disk failed, until an opening has proven the disk.
 SUSPECT_SUFFIX = "-suspect"
@@ -99,7 +103,7 @@ def connect(path: Path, *, read_only: bool = False) -> Connection:
         uri = f"{path.resolve().as_uri()}{'?mode=ro' if read_only else ''}"
         connection = sqlite3.connect(
             uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000, check_same_thread=False,
-            factory=_Guarded,
+            cached_statements=STATEMENTS_KEPT, factory=_Guarded,
         )  # fmt: skip
         connection.suspect_mark = path.with_name(path.name + SUSPECT_SUFFIX)
         try:
