@@ -13,7 +13,11 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.disk import disk
+from bench.people import people
+from bench.table import Row
 from hub.merge.store import Arrival, HubStore
+from node.outbox.pace import WINDOW_MAX
 from sepe import subjects
 from sepe.rpc.v1 import sync_pb2, sync_pb2_grpc
 from sepe.wire.v1 import sync_pb2 as wire
@@ -21,46 +25,34 @@ from sepe_io.channel import close_nats, connect_nats, grpc_channel
 from sepe_io.frames import peek_header
 from tests.support.live_hub import NOW_MS, make_hub
 from tests.support.processes import hub_run, running
-from tests.support.world import Node, nik_of, recorded
+from tests.support.world import Node
 
 OFFICES = ("537104-1", "537105-1", "537106-1", "537101-1", "537102-1", "537103-1")
 EVENTS = 120_000
 FRAME_EVENTS = 1000
-WINDOW_FRAMES = 8
+WINDOW_FRAMES = WINDOW_MAX
 MERGE_FRAMES = 8
+TIMEOUT_S = 900.0
 
 
-def run() -> list[dict[str, Any]]:
+def run() -> list[Row]:
     """Rows for ``run.py bench``."""
     nodes = [_office(name, EVENTS // len(OFFICES)) for name in OFFICES]
     frames = {node.name: node.frames(FRAME_EVENTS) for node in nodes}
-    wire_bytes = sum(map(len, (frame for sent in frames.values() for frame in sent)))
-    with tempfile.TemporaryDirectory(prefix="sepe-bench-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="sepe-bench-", dir=disk()) as scratch:
         alone = _merge_alone(Path(scratch), nodes, frames)
-        over_nats = _through_hub(Path(scratch), "nats", nodes, frames)
-        over_grpc = _through_hub(Path(scratch), "grpc", nodes, frames)
+        by_nats = _through_hub(Path(scratch), "nats", nodes, frames)
+        by_grpc = _through_hub(Path(scratch), "grpc", nodes, frames)
     reference = "the hub's merge alone, in one process"
     return [
-        _row("ingest over NATS JetStream", over_nats, "events/s", reference, alone),
-        _row("ingest over gRPC", over_grpc, "events/s", reference, alone),
-        _row("bytes on the wire per event", wire_bytes / EVENTS, "bytes", "bytes of its body", _body_bytes(nodes)),
+        Row("ingest over NATS JetStream", by_nats, "events/s", reference, alone),
+        Row("ingest over gRPC", by_grpc, "events/s", reference, alone),
     ]
 
 
 def _office(name: str, events: int) -> Node:
     node = Node(name)
-    node.write(
-        *(
-            recorded(
-                nik_of(number, name[:6]), f"MARIA TAEK {number}", birth_place="KUPANG",
-                kk=f"{name[:6]}2501{number:06}", address=f"JL. EL TARI NO. {number % 300}", rt=f"{number % 30:03}",
-                rw=f"{number % 9:03}", kelurahan="OEBUFU", religion="KATHOLIK", marital_status="BELUM KAWIN",
-                occupation="PELAJAR/MAHASISWA",
-                mother_name=f"YULIANA {number % 977}", operator="op-1",
-            )
-            for number in range(events)
-        )
-    )  # fmt: skip
+    node.write(*people(0, events, name[:6]))
     return node
 
 
@@ -78,11 +70,16 @@ def _merge_alone(scratch: Path, nodes: Sequence[Node], frames: dict[str, list[by
 def _through_hub(scratch: Path, via: str, nodes: Sequence[Node], frames: dict[str, list[bytes]]) -> float:
     directory = make_hub(scratch / via, *nodes)
     with running(hub_run(directory)) as hub:
-        send = _over_nats if via == "nats" else _over_grpc
+        address = hub.ready[via]
 
         async def all_offices() -> float:
             began = time.perf_counter()
-            await asyncio.gather(*(send(hub.ready[via], node, frames[node.name]) for node in nodes))
+            await asyncio.gather(
+                *(
+                    over_nats(address, name, sent) if via == "nats" else over_grpc(address, sent)
+                    for name, sent in frames.items()
+                )
+            )
             return EVENTS / (time.perf_counter() - began)
 
         rate = asyncio.run(all_offices())
@@ -90,7 +87,9 @@ def _through_hub(scratch: Path, via: str, nodes: Sequence[Node], frames: dict[st
     return rate
 
 
-async def _over_nats(url: str, node: Node, frames: Sequence[bytes]) -> None:
+async def over_nats(url: str, node: str, frames: Sequence[bytes], window_frames: int = WINDOW_FRAMES) -> None:
+    """Send one office's frames, so many in flight; returns when the hub has committed the last."""
+    last_seq = peek_header(frames[-1]).last_seq
     client = await connect_nats(url, name="bench", on_error=lambda exc: None, on_down=lambda: None)
     acked = asyncio.Event()
     durable = 0
@@ -102,22 +101,23 @@ async def _over_nats(url: str, node: Node, frames: Sequence[bytes]) -> None:
         durable = ack.durable_seq
         acked.set()
 
-    await client.subscribe(subjects.ack(node.name), cb=heard)
+    await client.subscribe(subjects.ack(node), cb=heard)
     await client.flush()
     stream = client.jetstream(timeout=10)
     for frame in frames:
-        while peek_header(frame).first_seq > durable + WINDOW_FRAMES * FRAME_EVENTS:
+        while peek_header(frame).first_seq > durable + window_frames * FRAME_EVENTS:
             acked.clear()
             await acked.wait()
-        await stream.publish(subjects.up(node.name), frame)
-    while durable < node.last_seq:
+        await stream.publish(subjects.up(node), frame)
+    while durable < last_seq:
         acked.clear()
         await acked.wait()
     await close_nats(client)
 
 
-async def _over_grpc(address: str, node: Node, frames: Sequence[bytes]) -> None:
-    room = asyncio.Semaphore(WINDOW_FRAMES)
+async def over_grpc(address: str, frames: Sequence[bytes], window_frames: int = WINDOW_FRAMES) -> None:
+    """The same over one Push call."""
+    room = asyncio.Semaphore(window_frames)
 
     async def requests() -> AsyncIterator[sync_pb2.PushRequest]:
         for frame in frames:
@@ -125,21 +125,6 @@ async def _over_grpc(address: str, node: Node, frames: Sequence[bytes]) -> None:
             yield sync_pb2.PushRequest(frame=frame)
 
     async with grpc_channel(address) as channel:
-        async for response in sync_pb2_grpc.SyncStub(channel).Push(requests(), timeout=300):
+        async for response in sync_pb2_grpc.SyncStub(channel).Push(requests(), timeout=TIMEOUT_S):
             assert response.ack.verdict == wire.VERDICT_DURABLE, response.ack
             room.release()
-
-
-def _body_bytes(nodes: Sequence[Node]) -> float:
-    return sum(len(one.body) for node in nodes for one in node.drafts) / EVENTS
-
-
-def _row(name: str, value: float, unit: str, reference: str, reference_value: float) -> dict[str, Any]:
-    return {
-        "name": name,
-        "value": round(value, 1),
-        "unit": unit,
-        "reference": reference,
-        "reference_value": round(reference_value, 1),
-        "ratio": round(value / reference_value, 3),
-    }

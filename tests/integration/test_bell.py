@@ -27,7 +27,7 @@ async def test_a_commit_is_on_its_way_at_once_and_not_at_the_next_look(tmp_path:
 async def test_only_who_may_read_the_folder_can_ring(tmp_path: Path) -> None:
     rung = asyncio.Event()
     ringer = Ringer(tmp_path)
-    ringer.ring()  # Nobody is there.
+    Ringer(tmp_path).ring()  # Nobody is there.
     async with hearing(tmp_path, rung.set):
         if os.name == "posix":
             assert (tmp_path / BELL_NAME).stat().st_mode & 0o077 == 0
