@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from hub.merge.ahead import merge_ahead
 from hub.merge.digest import digest
 from hub.merge.rebuild import rebuild
 from hub.merge.store import HubStore
@@ -21,7 +22,7 @@ from hub.read.status import counts
 from sepe.resident import IDENTITY_FIELDS, RESIDENT_FIELDS
 from sepe.wire.v1 import event_pb2
 from sepe_io.sqlite import connect, transaction
-from tests.support.hubs import let_in, new_hub, send
+from tests.support.hubs import arrivals, let_in, new_hub
 from tests.support.world import Node, nik_of, recorded
 
 OFFICES = 8
@@ -81,9 +82,8 @@ def _office(number: int) -> Node:
 
 def _merge(store: HubStore, frames: Sequence[bytes]) -> tuple[float, float]:
     began, began_cpu = time.perf_counter(), time.process_time()
-    merged = 0
-    for start in range(0, len(frames), BATCH_FRAMES):
-        merged += sum(one.events_merged for one in send(store, frames[start : start + BATCH_FRAMES]))
+    batches = (arrivals(frames[start : start + BATCH_FRAMES]) for start in range(0, len(frames), BATCH_FRAMES))
+    merged = sum(one.events_merged for outcomes in merge_ahead(store, batches) for one in outcomes)
     assert merged == EVENTS
     return time.perf_counter() - began, time.process_time() - began_cpu
 

@@ -35,6 +35,7 @@ from hub.ingest.nats import NatsIngest
 from hub.ingest.partitions import EVERYTHING, Share
 from hub.ingest.policy import StreamPolicy, read_policy
 from hub.ingest.writer import WriterThread
+from hub.merge.ahead import Prover
 from hub.merge.store import HubStore
 from hub.metrics import Metrics
 from hub.read import figures, status
@@ -215,7 +216,8 @@ class _Parts:
         self.store = store
         self.writer = WriterThread()
         self.metrics = Metrics()
-        self.merger = Merger(store, self.writer, self.metrics)
+        self.prover = Prover(store.reader)
+        self.merger = Merger(store, self.writer, self.metrics, self.prover)
         self.greetings = Greetings(store, self.writer, self.metrics)
         self.broker: Broker | None = None
         self.tasks: list[asyncio.Task[None]] = []
@@ -278,9 +280,14 @@ class _Parts:
         await end_tasks(self.tasks)
 
     async def _close_writer(self) -> None:
-        """Wait for the batch that is being written; not for ever."""
+        """Wait for the batches that are being written and proven; not for ever."""
+
+        def close() -> None:
+            self.writer.close()
+            self.prover.close()
+
         done, _ = await asyncio.wait(
-            [asyncio.create_task(asyncio.to_thread(self.writer.close))], timeout=WRITER_STOP_TIMEOUT_S
+            [asyncio.create_task(asyncio.to_thread(close))], timeout=WRITER_STOP_TIMEOUT_S
         )
         if not done:
             _log.warning("writer.abandoned")  # It waits for a lock, which Python cannot interrupt.

@@ -5,6 +5,8 @@ Batches size themselves: an idle hub merges the one frame that came (low latency
 what has gathered (one commit for thousands of events). Frames wait in *lanes*, one per sender, and a batch takes
 one frame of each lane in turn, so an office that floods waits behind itself only.
 
+A hub that is behind proves the next batch in a thread beside the one that writes (`hub.merge.ahead`).
+
 Order of duty for a batch: merge, **commit**, then settle each delivery on the transport it came by and announce
 the acks on the other. When the store cannot take frames (disk full, database held by another), nothing is
 acknowledged: every waiting delivery is deferred, and the next try comes after a growing pause.
@@ -17,11 +19,13 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from hub.ingest.acks import coalesced, later
 from hub.ingest.writer import WriterThread, shown
+from hub.merge.ahead import Proof, Prover
 from hub.merge.store import Arrival, Outcome, StaleWriterError
 from hub.metrics import Metrics
 from sepe.errors import PeerProtocolError, TransientError
@@ -30,8 +34,9 @@ from sepe_io.frames import peek_header
 from sepe_io.logs import logger
 from sepe_io.sqlite import DiskFailedError
 
-# About 0.2 s of merging: long enough that a commit's fsync costs little, short enough that acks flow.
-BATCH_EVENTS_MAX = 8_000
+# About 0.2 s of merging: long enough that a commit's fsync costs little and that pages which many residents share
+# are written once, short enough that acks flow.
+BATCH_EVENTS_MAX = 24_000
 BATCH_FRAMES_MAX = 256
 BATCH_BYTES_MAX = 16 << 20
 # What waits: a few batches. Above it gRPC stops reading and NATS stops fetching.
@@ -53,7 +58,7 @@ _log = logger("hub.ingest")
 class MergeStore(Protocol):
     """What the merger needs of the hub's storage; `hub.merge.store.HubStore` is one."""
 
-    def merge(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+    def merge(self, arrivals: Sequence[Arrival], proven: Proof | None = None) -> list[Outcome]:
         """Commit a batch. Raises TransientError when nothing of it could be stored."""
 
     def project(self) -> int:
@@ -85,11 +90,27 @@ class _Lane:
     waiting: deque[tuple[Delivery, int]] = field(default_factory=deque)
 
 
-class Merger:
-    """See the module. ``announce`` gets the acks of each batch for the transports that broadcast them."""
+@dataclass(slots=True)
+class _Batch:
+    """Frames that are merged together. ``proof``: what is being found of them meanwhile."""
 
-    def __init__(self, store: MergeStore, writer: WriterThread, metrics: Metrics) -> None:
+    deliveries: list[Delivery]
+    proof: Future[Proof | None] | None = None
+
+
+class Merger:
+    """See the module. ``announce`` gets the acks of each batch for the transports that broadcast them.
+
+    Args:
+        prover: proves batches ahead; ``None``: each is proven by the thread that writes it.
+    """
+
+    def __init__(
+        self, store: MergeStore, writer: WriterThread, metrics: Metrics, prover: Prover | None = None
+    ) -> None:
         self._store = store
+        self._prover = prover
+        self._ahead: _Batch | None = None
         self._writer = writer
         self._metrics = metrics
         self._lanes: dict[str, _Lane] = {}
@@ -145,21 +166,22 @@ class Merger:
         pause_s = PAUSE_S_MIN
         while True:
             await self._wait()
-            batch = self._take()
-            if not batch:
+            batch = self._ahead or self._take()
+            self._ahead = None
+            if not batch.deliveries:
                 continue
             outcomes = await self._merge(batch)
             if outcomes is None:
-                await self._defer(batch, pause_s)
+                await self._defer(batch.deliveries, pause_s)
                 pause_s = min(pause_s * 2, PAUSE_S_MAX)
                 continue
             pause_s = PAUSE_S_MIN
-            self._settle(batch, outcomes)
+            self._settle(batch.deliveries, outcomes)
             await self._tell_room()
 
     async def _wait(self) -> None:
         """Returns when something waits; uses the idle time to bring the cases up to date."""
-        if self._frames:
+        if self._frames or self._ahead is not None:
             if self._unprojected and time.monotonic() - self._projected_at > PROJECT_EVERY_S:
                 await self._project()
             return
@@ -191,7 +213,7 @@ class Merger:
             self._unprojected = False
             _log.error("projection.failed", error=shown(exc))
 
-    def _take(self) -> list[Delivery]:
+    def _take(self) -> _Batch:
         """The next batch: one frame of each lane in turn, up to the limits."""
         batch: list[Delivery] = []
         events = size = 0
@@ -208,15 +230,23 @@ class Merger:
             else:
                 del self._lanes[lane.name]
         self._count(-len(batch), -size)
-        return batch
+        return _Batch(batch)
 
-    async def _merge(self, batch: Sequence[Delivery]) -> list[Outcome] | None:
+    def _look_ahead(self) -> None:
+        """Have what waits proven while the batch before it is written."""
+        if self._prover is not None and self._turn:
+            self._ahead = self._take()
+            self._ahead.proof = self._prover.start([one.arrival for one in self._ahead.deliveries])
+
+    async def _merge(self, batch: _Batch) -> list[Outcome] | None:
         """The outcomes, committed; ``None`` when nothing could be stored."""
-        arrivals = [delivery.arrival for delivery in batch]
+        arrivals = [delivery.arrival for delivery in batch.deliveries]
+        proven = None if batch.proof is None else await asyncio.wrap_future(batch.proof)
+        self._look_ahead()
         for _ in range(STALE_TRIES_MAX):
             began = time.monotonic()
             try:
-                outcomes = await self._writer.call(self._store.merge, arrivals)
+                outcomes = await self._writer.call(self._store.merge, arrivals, proven)
             except StaleWriterError:
                 continue  # Another worker was faster; what it merged are duplicates now.
             except TransientError as exc:
@@ -245,13 +275,16 @@ class Merger:
 
     async def _defer(self, batch: list[Delivery], pause_s: float) -> None:
         """Answer "later" to the batch and to all that waits, then pause."""
+        if self._ahead is not None:
+            batch += self._ahead.deliveries
+            self._ahead = None
         while batch:
             for delivery in batch:
                 # Spread over twice the pause: thousands of offices must not all come back in one moment.
                 retry_after_ms = int(pause_s * 1000 * random.uniform(1, 2))
                 delivery.deferred(later(delivery.arrival, retry_after_ms, self._trouble), retry_after_ms)
             self._metrics.deferred(len(batch))
-            batch = self._take()
+            batch = self._take().deliveries
         await self._tell_room()
         await asyncio.sleep(pause_s)
 

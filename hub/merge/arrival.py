@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hub.merge import log, registry
+from hub.merge.fold import Tally, tally
 from hub.quarantine import shelf
 from sepe.codec import Header
 from sepe.errors import PeerProtocolError
 from sepe.events import HUB_KINDS
+from sepe.hlc import cap_of
 from sepe.ids import HUB_NODE
 from sepe.sync.centre import EpochState, Judgement, ack
 from sepe.wire.v1 import sync_pb2
@@ -59,7 +61,16 @@ class Outcome:
     events_merged: int = 0
 
 
-def prove(connection: Connection, arrival: Arrival) -> OpenedFrame | PeerProtocolError:
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A frame that is its node's, and what its events add to the heads: all that is known of it without the
+    watermark."""
+
+    opened: OpenedFrame
+    tally: Tally
+
+
+def prove(connection: Connection, arrival: Arrival) -> Proven | PeerProtocolError:
     """The frame, proven to be its node's; a fault of the peer is a value, not an exception."""
     released = arrival.via == VIA_RELEASE
     try:
@@ -78,7 +89,7 @@ def prove(connection: Connection, arrival: Arrival) -> OpenedFrame | PeerProtoco
             raise PeerProtocolError("forbidden_kind", "only the hub writes this kind of event")
     except PeerProtocolError as exc:
         return exc
-    return opened
+    return Proven(opened, tally(opened.columns, opened.chains, cap_of(arrival.received_ms)))
 
 
 def refuse(connection: Connection, arrival: Arrival, fault: PeerProtocolError) -> Outcome:

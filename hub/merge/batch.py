@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from hub.dispatch import book, watch
 from hub.merge import log, wanted
-from hub.merge.arrival import BY_HAND, Arrival, Outcome, hold_fork
-from hub.merge.fold import Heads, fold_frame, write_heads, write_parked
+from hub.merge.arrival import BY_HAND, Arrival, Outcome, Proven, hold_fork
+from hub.merge.fold import Heads, write_heads, write_parked
+from hub.stock import on_way
 from sepe.errors import TransientError
 from sepe.hlc import AHEAD_MS_MAX, cap_of, wall_ms_of
 from sepe.ids import HUB_NODE
 from sepe.sync.centre import EpochState, Judgement, ack, advanced, judge
 from sepe.wire.v1 import sync_pb2
-from sepe_io.frames import OpenedFrame
 from sepe_io.sqlite import Connection
 
 Epoch = tuple[str, bytes]
@@ -35,10 +35,12 @@ class Batch:
         self._seen: dict[Epoch, tuple[int, str]] = {}
         self._ahead_ms: dict[str, int] = {}
         self._marked: set[int] = set()
+        self._stock_steps: list[on_way.Step] = []
         self._misses_events = wanted.any_wanted(connection)
 
-    def take(self, arrival: Arrival, opened: OpenedFrame) -> Outcome:
+    def take(self, arrival: Arrival, proven: Proven) -> Outcome:
         """Judge a proven frame against the frames taken before, and log it when it is next."""
+        opened = proven.opened
         header = opened.header
         key = (header.node, header.epoch)
         state = self._states.get(key)
@@ -49,7 +51,7 @@ class Batch:
         match verdict.judgement:
             case Judgement.ACCEPT:
                 self._states[key] = state = advanced(state, header)
-                self._log_frame(arrival, opened, verdict.skip)
+                self._log_frame(arrival, proven, verdict.skip)
                 answer = ack(state, sync_pb2.VERDICT_DURABLE, hub_ms=hub_ms)
                 return Outcome(self._asking(answer), verdict.judgement, events_merged=header.count - verdict.skip)
             case Judgement.DUPLICATE:
@@ -72,6 +74,7 @@ class Batch:
         """
         write_heads(self._connection, self._heads)
         watch.mark(self._connection, self._marked)
+        on_way.note(self._connection, self._stock_steps)
         # Everything in one order: workers beside each other never wait in a circle.
         for (node, epoch), (seen_ms, via) in sorted(self._seen.items()):
             self._move_watermark(node, epoch, seen_ms)
@@ -79,11 +82,11 @@ class Batch:
             if via not in BY_HAND:
                 self._note_whereabouts(node, epoch, seen_ms, via)
 
-    def _log_frame(self, arrival: Arrival, opened: OpenedFrame, skip: int) -> None:
-        header, columns = opened.header, opened.columns
+    def _log_frame(self, arrival: Arrival, proven: Proven, skip: int) -> None:
+        header, columns = proven.opened.header, proven.opened.columns
         number, self._next_number = self._next_number, self._next_number + 1
         cap = cap_of(arrival.received_ms)
-        parked = fold_frame(self._heads, columns, opened.chains, frame_number=number, cap=cap, start=skip)
+        parked = self._heads.add(proven.tally, frame_number=number, start=skip)
         log.insert(
             self._connection, number, header, skip=skip, received_ms=arrival.received_ms, cap_ms=wall_ms_of(cap),
             via=arrival.via, data=arrival.data,
@@ -94,6 +97,7 @@ class Batch:
             book.apply_frame(self._connection, columns, skip)
         else:
             self._marked |= watch.marks(columns, skip)
+            self._stock_steps += on_way.steps_in(columns, skip, header.node)
         ahead_ms = wall_ms_of(max(columns.stamps)) - arrival.received_ms
         if ahead_ms > AHEAD_MS_MAX:
             self._ahead_ms[header.node] = ahead_ms

@@ -23,7 +23,8 @@ from hub.dispatch.frames import FrameCache
 from hub.engine import place
 from hub.engine.place import DATABASE
 from hub.merge import likeness, log, project, proofs, registry, wanted
-from hub.merge.arrival import VIA_RELEASE, VIA_SELF, Arrival, Outcome, prove, refuse, shown_node
+from hub.merge.ahead import Proof
+from hub.merge.arrival import VIA_RELEASE, VIA_SELF, Arrival, Outcome, Proven, prove, refuse, shown_node
 from hub.merge.batch import Batch, StaleWriterError
 from hub.merge.own import OwnHistory
 from hub.quarantine import shelf
@@ -34,7 +35,7 @@ from sepe.rpc.v1 import rights_pb2
 from sepe.sync.centre import Judgement, ack, welcome
 from sepe.wire.v1 import sync_pb2
 from sepe_io import keys
-from sepe_io.frames import OpenedFrame, open_hello
+from sepe_io.frames import open_hello
 from sepe_io.logs import logger
 from sepe_io.sqlite import Connection, transaction, translated
 
@@ -138,8 +139,11 @@ class HubStore:
         """A second, read-only connection, for another thread. Close it after use."""
         return place.connect(self.directory, read_only=True)
 
-    def merge(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+    def merge(self, arrivals: Sequence[Arrival], proven: Proof | None = None) -> list[Outcome]:
         """Take in a batch; the outcomes, in order, are committed when this returns.
+
+        Args:
+            proven: what a `Prover` found of these arrivals; ``None``: they are proven here.
 
         A frame that makes the merge raise something unexpected is found by trying the batch one by one and put
         in quarantine (``merge_error``); the others are merged.
@@ -152,8 +156,8 @@ class HubStore:
         try:
             for _ in range(CONTENDED_TRIES):
                 with suppress(place.ContendedError):
-                    return self._merge(arrivals)
-            return self._merge(arrivals)
+                    return self._merge(arrivals, proven)
+            return self._merge(arrivals, proven)
         except SepeError:
             raise
         except Exception as exc:
@@ -317,10 +321,9 @@ class HubStore:
         with transaction(self.connection):
             return self._append_own(drafts, now_ms)
 
-    def append_in_transaction(self, drafts: Sequence[Draft], now_ms: int) -> None:
+    def append_in_transaction(self, drafts: Sequence[Draft], now_ms: int) -> list[EventId]:
         """Like `append_own`, as part of the caller's transaction; no drafts, no frame."""
-        if drafts:
-            self._append_own(drafts, now_ms)
+        return self._append_own(drafts, now_ms) if drafts else []
 
     def project(self, niks: Sequence[int] | None = None) -> int:
         """Bring the cases up to date, of all NIK (``None``) or of some; return how many NIK were folded."""
@@ -357,10 +360,11 @@ class HubStore:
         with transaction(self.connection):
             return shelf.remove(self.connection, held_id)
 
-    def _merge(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
-        with translated():
-            # Outside the lock: proving is most of the work.
-            opened = [prove(self.connection, arrival) for arrival in arrivals]
+    def _merge(self, arrivals: Sequence[Arrival], proven: Proof | None = None) -> list[Outcome]:
+        if proven is None:
+            with translated():
+                # Outside the lock: proving is most of the work.
+                proven = [prove(self.connection, arrival) for arrival in arrivals]
         nodes = [shown_node(arrival.data) for arrival in arrivals]
         with place.merge_transaction(self.connection, nodes):
             batch = Batch(self.connection, frames_max=len(arrivals))
@@ -368,7 +372,7 @@ class HubStore:
                 refuse(self.connection, arrival, frame)
                 if isinstance(frame, PeerProtocolError)
                 else batch.take(arrival, frame)
-                for arrival, frame in zip(arrivals, opened, strict=True)
+                for arrival, frame in zip(arrivals, proven, strict=True)
             ]
             batch.write()
         return outcomes
@@ -386,10 +390,10 @@ class HubStore:
     def _append_own(self, drafts: Sequence[Draft], now_ms: int) -> list[EventId]:
         frame, ids = self._own.seal(drafts, now_ms)
         arrival = Arrival(frame, VIA_SELF, now_ms, HUB_NODE)
-        opened = prove(self.connection, arrival)
-        assert isinstance(opened, OpenedFrame), opened
+        proven = prove(self.connection, arrival)
+        assert isinstance(proven, Proven), proven
         batch = Batch(self.connection, frames_max=1)
-        outcome = batch.take(arrival, opened)
+        outcome = batch.take(arrival, proven)
         assert outcome.judgement is Judgement.ACCEPT, outcome
         batch.write()
         return ids

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,13 @@ import pytest
 import hub.ingest.merger
 from hub.ingest.merger import LANE_FRAMES_MAX, Merger
 from hub.ingest.writer import WriterThread
+from hub.merge import ahead
+from hub.merge.ahead import Proof, Prover
 from hub.merge.store import Arrival, HubStore, Outcome
 from hub.metrics import Metrics
 from hub.read import status
 from sepe.wire.v1 import sync_pb2
+from sepe_io.sqlite import Connection, StorageBusyError
 from sepe_io.tasks import end_tasks
 from tests.support.live_hub import NOW_MS, make_hub, until
 from tests.support.world import Node, nik_of, recorded
@@ -28,13 +31,15 @@ class Sent:
 
     arrival: Arrival
     settled_in: list[str]
+    deferrals: list[Sent] | None = None
 
     def settled(self, outcome: Outcome) -> None:
         assert outcome.ack is not None
         self.settled_in.append(outcome.ack.node)
 
     def deferred(self, ack: sync_pb2.Ack | None, retry_after_ms: int) -> None:
-        raise AssertionError("nothing is wrong with this store")
+        assert self.deferrals is not None, "nothing is wrong with this store"
+        self.deferrals.append(self)
 
 
 def office(name: str, events: int) -> Node:
@@ -44,8 +49,10 @@ def office(name: str, events: int) -> Node:
 
 
 @asynccontextmanager
-async def merger_on(directory: Path, start: asyncio.Event | None = None) -> AsyncIterator[Merger]:
-    """A merger that runs once ``start`` is set."""
+async def merger_on(
+    directory: Path, start: asyncio.Event | None = None, *, proves_ahead: bool = False
+) -> AsyncIterator[Merger]:
+    """A merger that runs once ``start`` is set. ``proves_ahead``: it proves the next batch beside the one it writes."""
 
     async def run() -> None:
         if start is not None:
@@ -54,13 +61,16 @@ async def merger_on(directory: Path, start: asyncio.Event | None = None) -> Asyn
 
     store, writer = HubStore.open(directory), WriterThread()
     running: list[asyncio.Task[None]] = []
-    merger = Merger(store, writer, Metrics())
+    prover = Prover(store.reader) if proves_ahead else None
+    merger = Merger(store, writer, Metrics(), prover)
     try:
         running.append(asyncio.create_task(run()))
         yield merger
     finally:
         await end_tasks(running)
         writer.close()
+        if prover is not None:
+            prover.close()
         store.close()
 
 
@@ -75,6 +85,55 @@ async def test_an_office_that_floods_waits_behind_itself(tmp_path: Path, monkeyp
         await until(lambda: len(order) == 33)
     assert order[:5] == [flood.name, calm.name, quiet.name, flood.name, calm.name]
     assert set(order[5:]) == {flood.name}
+
+
+async def test_batches_proven_ahead_are_merged_like_others_whatever_is_in_them_and_whenever_the_store_is_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub.ingest.merger, "BATCH_FRAMES_MAX", 4)
+    monkeypatch.setattr(hub.ingest.merger, "PAUSE_S_MIN", 0.01)
+    one, other = office("537104-1", 40), office("537105-1", 12)
+    poison = other.frames(1)[5]
+    proofs: list[bool] = []
+    busy = [False, False, True] + [False] * 100
+    merge, prove = HubStore.merge, ahead.prove
+
+    def noting(self: HubStore, arrivals: Sequence[Arrival], proven: Proof | None = None) -> list[Outcome]:
+        if len(arrivals) > 1:
+            proofs.append(proven is not None)
+            if busy.pop(0):
+                raise StorageBusyError("somebody else writes")
+        return merge(self, arrivals, proven)
+
+    def breaking(connection: Connection, found: Arrival) -> object:
+        if found.data == poison:
+            raise ZeroDivisionError
+        return prove(connection, found)
+
+    monkeypatch.setattr(HubStore, "merge", noting)
+    monkeypatch.setattr(ahead, "prove", breaking)
+    settled: list[str] = []
+    deferred: list[Sent] = []
+    start = asyncio.Event()
+    async with merger_on(make_hub(tmp_path / "hub", one, other), start, proves_ahead=True) as merger:
+        sent = [
+            (node.name, Sent(Arrival(frame, "nats", NOW_MS, node.name), settled, deferred))
+            for node in (one, other)
+            for frame in node.frames(1)
+        ]
+        for lane, delivery in sent:
+            merger.offer(lane, delivery)
+        start.set()
+        # What was busy and what was being proven behind it are deferred together, with all that waits.
+        await until(lambda: len(settled) + len(deferred) == 52)
+        assert len(settled) == 8
+        for delivery in deferred:
+            merger.offer(delivery.arrival.sender or "", delivery)
+        await until(lambda: len(settled) == 52)
+    assert proofs.count(True) >= 8, proofs
+    assert False in proofs[3:], "the poison was proven"
+    with HubStore.open(tmp_path / "hub") as store:
+        assert status.counts(store.connection).events == 52
 
 
 async def test_a_full_lane_waits_and_another_does_not(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from hub.merge import batch
+from hub.merge import arrival
+from hub.merge.ahead import merge_ahead
 from hub.merge.digest import digest
-from hub.merge.fold import fold_frame
+from hub.merge.fold import tally
 from hub.merge.store import Arrival, HubStore
 from hub.quarantine import shelf
 from hub.read.status import counts, nodes
@@ -234,12 +235,12 @@ def test_a_frame_that_breaks_the_merge_is_found_and_the_batch_goes_on(
         other.write(recorded(nik_of(1, other.name[:6])))
     let_in(store, others)
 
-    def explosive(heads: object, columns: Columns, *rest: object, **more: object) -> object:
+    def explosive(columns: Columns, *rest: object) -> object:
         if columns.niks[0] == nik_of(1, "537105"):
             raise RuntimeError("a defect of ours")
-        return fold_frame(heads, columns, *rest, **more)  # type: ignore[arg-type]
+        return tally(columns, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(batch, "fold_frame", explosive)
+    monkeypatch.setattr(arrival, "tally", explosive)
     outcomes = send(store, [node.frame(), others[0].frame(), others[1].frame()])
     assert [one.events_merged for one in outcomes] == [10, 0, 1]
     assert outcomes[1].reason == "merge_error"
@@ -247,6 +248,24 @@ def test_a_frame_that_breaks_the_merge_is_found_and_the_batch_goes_on(
     monkeypatch.undo()
     released = store.release(shelf.held(store.connection)[0].id)
     assert released is not None and released.events_merged == 1
+
+
+def test_batches_proven_ahead_come_to_what_they_come_to_one_after_the_other(tmp_path: Path) -> None:
+    nodes = [Node(f"53710{number}-1") for number in (5, 6)]
+    for node in nodes:
+        node.write(*(recorded(nik_of(number, node.name[:6])) for number in range(40)))
+    one, other = (node.frames(7) for node in nodes)
+    # Repeats, a gap, another cut, rubbish.
+    frames = [one[0], other[0], one[0], one[2], *one[1:], b"rubbish", *nodes[1].frames(5)]
+    found = []
+    for name in ("ahead", "beside"):
+        with new_hub(tmp_path / name, nodes, is_durable=False) as store:
+            batches = [arrivals(frames[start : start + 3]) for start in range(0, len(frames), 3)]
+            taken = list(merge_ahead(store, batches)) if name == "ahead" else [store.merge(one) for one in batches]
+            store.project()
+            found.append((digest(store.connection), [[one.reason for one in batch] for batch in taken], taken))
+    assert found[0] == found[1]
+    assert found[0][0].kecamatan.keys() == {"537105", "537106"}
 
 
 def test_a_flood_of_rubbish_takes_bounded_room_and_repeats_only_count(

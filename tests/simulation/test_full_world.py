@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from hub.merge.arrival import prove
+from hub.merge.ahead import Proof
+from hub.merge.arrival import Proven, prove
 from hub.merge.batch import Batch
 from hub.merge.store import Arrival, HubStore, Outcome
-from sepe_io.frames import OpenedFrame
 from sepe_io.sqlite import transaction
 from surge.fullworld import run
 from surge.world.faults import ALL, CALM, STANDARD, Faults
@@ -58,16 +58,16 @@ def test_a_seed_tells_the_same_story_again() -> None:
 def test_a_hub_that_acknowledges_before_it_commits_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     merge, calls = HubStore._merge, itertools.count()
 
-    def hasty(self: HubStore, arrivals: Sequence[Arrival]) -> list[Outcome]:
+    def hasty(self: HubStore, arrivals: Sequence[Arrival], found: Proof | None = None) -> list[Outcome]:
         if next(calls) % 4:
-            return merge(self, arrivals)
+            return merge(self, arrivals, found)
         outcomes: list[Outcome] = []
         with contextlib.suppress(ZeroDivisionError), transaction(self.connection):
             batch = Batch(self.connection, frames_max=len(arrivals))
             for arrival in arrivals:
-                opened = prove(self.connection, arrival)
-                assert isinstance(opened, OpenedFrame)
-                outcomes.append(batch.take(arrival, opened))
+                proven = prove(self.connection, arrival)
+                assert isinstance(proven, Proven)
+                outcomes.append(batch.take(arrival, proven))
             raise ZeroDivisionError  # Rolled back, and acknowledged all the same.
         return outcomes
 
