@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hub.merge import registry
 from hub.merge.store import HubStore
+from hub.stock import on_way
 from hub.stock.index import stock_books
 from sepe.errors import InvalidInputError
 from sepe.events import Kind, draft
@@ -11,12 +12,13 @@ from sepe.ids import HUB_NODE, EventId, check_node
 from sepe.serials import SerialRange, SerialSet
 from sepe.stock import BLANK_PRODUCTS, Movement, StockBooks
 from sepe.wire.v1 import event_pb2
+from sepe_io.sqlite import transaction
 
 
 def allot(
     store: HubStore, node: str, serials: SerialRange, *, reason: str = "", officer: str = "", now_ms: int
 ) -> EventId:
-    """Give a range to a node; it is in transit until the node receives it.
+    """Give a range to a node; it is in transit until the node receives it, and the node hears that it comes.
 
     Raises:
         InvalidInputError: no such node or product, no range, or a serial that is somewhere already; nothing is
@@ -43,7 +45,9 @@ def allot(
         product=serials.product, movement=Movement.ALLOTTED, first_serial=serials.first, last_serial=serials.last,
         count=len(wanted), reason=reason, other_node=node, operator=officer,
     )  # fmt: skip
-    return store.append_own([draft(Kind.STOCK_MOVED, 0, body)], now_ms=now_ms)[0]
+    with transaction(store.connection):
+        on_way.allotted(store.connection, node, serials.product, serials.first, serials.last)
+        return store.append_in_transaction([draft(Kind.STOCK_MOVED, 0, body)], now_ms)[0]
 
 
 def _taken(books: StockBooks, product: str) -> list[tuple[str, SerialSet]]:

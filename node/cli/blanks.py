@@ -12,15 +12,18 @@ import typer
 from node.cli.common import EXIT_PART, AsJson, Dir, note, opened, print_json, print_table
 from node.cli.words import say
 from node.clock import now_ms
-from node.stock import SerialRange, Stock, Story, check_product, spoil_reason
+from node.stock import SerialRange, Stock, Story, check_product, on_way, spoil_reason
 from sepe.errors import InvalidInputError
 from sepe.ids import check_node
+from sepe.products import DEFAULT_PRODUCT
 from sepe.serials import SerialSet, span_of
 from sepe.stock import BLANK_PRODUCTS, SPOIL_REASONS, StockSum
 from sepe_io.commands import DirFirst
 
 Product = Annotated[str, typer.Option("--product", help="ktp-el or kia.")]
 First = Annotated[str, typer.Option("--first", help="First serial, such as A00012001.")]
+AnyProduct = Annotated[str, typer.Option("--product", help="ktp-el or kia.")]
+AnyFirst = Annotated[str, typer.Option("--first", help="First serial, such as A00012001; not with --count.")]
 Last = Annotated[str, typer.Option("--last", help="Last serial; the first one when left out.")]
 Reason = Annotated[str, typer.Option("--reason")]
 Operator = Annotated[str, typer.Option("--operator")]
@@ -74,19 +77,70 @@ def show(
 
 @app.command()
 def receive(  # noqa: PLR0917 - options of a command
-    folder: Dir, product: Product, first: First, last: Last = "", reason: Reason = "", operator: Operator = "",
+    folder: Dir, product: AnyProduct = DEFAULT_PRODUCT,
+    counted: Annotated[int | None, typer.Option("--count", min=0, help="How many of those coming came.")] = None,
+    first: AnyFirst = "", last: Last = "", reason: Reason = "", operator: Operator = "",
     from_node: Annotated[str, typer.Option("--from", help="The node that it was moved in from.")] = "",
+    missing: Annotated[
+        list[str] | None, typer.Option("--missing", metavar="FIRST[:LAST]", help="With --count: did not come.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Take a range of blanks into stock.
+    """Take blanks into stock: what the centre says is on its way, by its count alone, or a range by its numbers.
 
-    Example: sepe node blanks receive ./oebobo --product ktp-el --first A00012001 --last A00012500
+    `sepe node blanks coming` shows what is on its way. A count that differs is told to the centre. Missing ones
+    that are known are named with --missing and stay on their way. Exit code 1: the count differs.
+
+    Examples:
+        sepe node blanks receive ./oebobo --count 500
+        sepe node blanks receive ./oebobo --product ktp-el --first A00012001 --last A00012500
     """
+    if counted is not None and not first:
+        _receive_coming(folder, product, counted, from_node, missing or [], operator, as_json=as_json)
+        return
+    if not first or missing:
+        raise InvalidInputError(
+            "sebut jumlah yang datang (--count) atau nomornya (--first, --last)", field="--count",
+            hint="sepe node blanks receive DIR --count 500",
+        )  # fmt: skip
     story = Story(reason, operator, check_node(from_node) if from_node else "")
     with opened(folder) as store:
         stock = Stock(store)
         count = stock.receive(SerialRange(product, first, last or first), now_ms=now_ms(), story=story)
         _done(stock, product, count, as_json=as_json)
+
+
+@app.command("coming")
+def show_coming(folder: Dir, as_json: AsJson = False) -> None:
+    """Blanks that are on their way here, and those that the centre wants brought to another machine today.
+
+    Example: sepe node blanks coming ./oebobo
+    """
+    with opened(folder) as store:
+        parts, wishes = on_way.coming(store), on_way.wanted(store, now_ms())
+    if as_json:
+        print_json({
+            "coming": [
+                {"product": one.product, "from": one.sender, "count": len(one.serials),
+                 "serials": _listed(one.serials)}
+                for one in parts
+            ],
+            "bring": [
+                {"product": one.product, "to": one.to_node, "count": one.count, "reason": one.reason}
+                for one in wishes
+            ],
+        })  # fmt: skip
+        return
+    print_table(
+        ("product", "from", "count", "serials"),
+        [(one.product, one.sender, len(one.serials), str(one.serials)) for one in parts],
+    )
+    for one in wishes:
+        command = f"sepe node blanks move DIR --product {one.product} --count {one.count} --to {one.to_node}"
+        note(say(
+            f"Antar {one.count} blangko {one.product} ke {one.to_node} ({one.reason}): {command}",
+            f"Bring {one.count} {one.product} blanks to {one.to_node} ({one.reason}): {command}",
+        ))  # fmt: skip
 
 
 @app.command()
@@ -134,16 +188,38 @@ def count(  # noqa: PLR0917 - options of a command
 
 @app.command()
 def move(  # noqa: PLR0917 - options of a command
-    folder: Dir, product: Product, first: First,
+    folder: Dir,
     to: Annotated[str, typer.Option("--to", help="The node that gets them.")],
+    product: AnyProduct = DEFAULT_PRODUCT,
+    counted: Annotated[int | None, typer.Option("--count", min=1, help="So many, the last of the stock.")] = None,
+    first: AnyFirst = "",
     last: Last = "", reason: Reason = "", operator: Operator = "", as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Give a range of blanks to another machine; there they are received with --from.
+    """Give blanks to another machine, by their count or by their numbers; there they are on their way then.
 
-    Example: sepe node blanks move ./oebobo --product ktp-el --first A00012101 --last A00012150 --to 537105-1
+    With --count the program names the numbers to take out of the drawer.
+
+    Examples:
+        sepe node blanks move ./oebobo --count 50 --to 537105-1
+        sepe node blanks move ./oebobo --first A00012101 --last A00012150 --to 537105-1
     """
-    _take_out(folder, SerialRange(product, first, last or first), "moved_out",
-              Story(reason, operator, check_node(to)), as_json=as_json)  # fmt: skip
+    if (counted is None) == (not first):
+        raise InvalidInputError(
+            "sebut jumlahnya (--count) atau nomornya (--first, --last)", field="--count",
+            hint="sepe node blanks move DIR --count 50 --to NODE",
+        )  # fmt: skip
+    story = Story(reason, operator, check_node(to))
+    with opened(folder) as store, store.transaction():
+        stock = Stock(store)
+        runs = (
+            [SerialRange(product, first, last or first)] if counted is None
+            else on_way.last_at_hand(store, product, counted)
+        )  # fmt: skip
+        number = sum(stock.take_out(run, "moved_out", now_ms=now_ms(), story=story) for run in runs)
+        on_way.brought(store, product, to, number)
+        if counted is not None:
+            note(say(f"Ambil dari laci: {', '.join(map(str, runs))}", f"Take out: {', '.join(map(str, runs))}"))
+        _done(stock, product, number, as_json=as_json)
 
 
 @app.command()
@@ -245,6 +321,26 @@ def _take_out(folder: Dir, serials: SerialRange, movement: str, story: Story, *,
         stock = Stock(store)
         number = stock.take_out(serials, movement, now_ms=now_ms(), story=story)
         _done(stock, serials.product, number, as_json=as_json)
+
+
+def _receive_coming(  # noqa: PLR0917 - options of a command
+    folder: Dir, product: str, counted: int, sender: str, missing: list[str], operator: str, *, as_json: bool
+) -> None:
+    absent = SerialSet()
+    for text in missing:
+        first, _, last = text.partition(":")
+        absent.add(*span_of(first, last or first))
+    with opened(folder) as store:
+        found = on_way.receive(
+            store, product, counted, sender=sender, missing=absent, operator=operator, now_ms=now_ms()
+        )
+        _done(Stock(store), product, found.count, as_json=as_json)
+    if found.off:
+        note(say(
+            f"Selisih {found.off:+d} terhadap kata pusat, sudah dilaporkan. Hitung laci: sepe node blanks count",
+            f"{found.off:+d} against the centre's word, and told. Count the drawer: sepe node blanks count",
+        ))  # fmt: skip
+        raise typer.Exit(EXIT_PART)
 
 
 def _done(stock: Stock, product: str, number: int, *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from node.printing.job import Job
 from node.printing.ledger import Ledger
 from node.printing.rights import Right, RightBook
 from node.printing.spool import Fact, JobState, facts_of
+from node.stock import on_way
 from node.storage.store import NodeStore
 from sepe.identity import IDENTITY_KEY_BYTES, identity_key
 from sepe.rpc.v1 import rights_pb2
@@ -93,6 +94,10 @@ def apply_changes(store: NodeStore, answer: rights_pb2.ChangesResponse, now_ms: 
                     _take_standing(store, change.nik, change.standing, now_ms)
                 case "card":
                     guests.take_order(store, change.nik, change.card, now_ms)
+                case "blanks":
+                    on_way.take_word(store, change.blanks)
+                case "bring":
+                    on_way.take_wish(store, change.bring)
         store.put(FEED_KEY, answer.feed.hex())
         store.put(PLACE_KEY, str(answer.last))
     return len(answer.changes)
