@@ -1,0 +1,286 @@
+"""The day the line comes back: every office drains at once while a server and a worker are killed.
+
+Real parts: a hub and its workers as processes on PostgreSQL, three nats-servers, offices with their own databases
+and links. Afterwards one SQLite hub is given the same outboxes by hand, and both must be equal to the last byte of
+their digests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hub.ingest import partitions as setting
+from hub.ingest.policy import StreamPolicy, set_policy
+from hub.merge import log
+from hub.merge.digest import digest
+from hub.merge.store import HubStore
+from hub.read.status import counts
+from node.outbox.view import RelayView
+from sepe.errors import SepeError
+from sepe_io.sqlite import transaction
+from surge.check import Check
+from surge.demo.parts import Part
+from surge.drain.offices import START_MS, Backlog, backlogs, enrol, frames_of, make_offices, relaying
+from surge.lab.cluster import LabCluster
+
+WORKERS = ("w1", "w2")
+REPLICAS = 3
+# At these shares of the backlog the stream's leader dies, a worker dies, an empty server replaces the first.
+BLOWS = ((0.25, "server"), (0.45, "worker"), (0.65, "empty server"))
+MERGE_FRAMES = 32
+LOOK_S = 0.5
+# Nothing moved for so long: the run has failed, whatever the reason.
+STUCK_S = 180.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class DrainSettings:
+    """What was asked for. ``database``: the address of an empty PostgreSQL database; ``""`` stays on SQLite."""
+
+    offices: int = 315
+    events: int = 1_000_000
+    database: str = ""
+    partitions: int = 16
+    seed: int = 1
+    is_struck: bool = True
+
+
+@dataclass(slots=True)
+class DrainReport:
+    """What came of it. Seconds are of this machine with all else that ran; memory is each process's highest."""
+
+    settings: DrainSettings
+    checks: list[Check] = field(default_factory=list)
+    figures: dict[str, float] = field(default_factory=dict)
+    memory_mb: dict[str, int] = field(default_factory=dict)
+    story: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        return all(one.holds for one in self.checks)
+
+    def document(self) -> dict[str, object]:
+        """For ``--json``."""
+        return {
+            "verdict": "kept" if self.passed else "broken",
+            "offices": self.settings.offices, "events": self.settings.events, "seed": self.settings.seed,
+            "storage": "postgresql" if self.settings.database else "sqlite",
+            "checks": [
+                {"name": one.name, "expected": one.expected, "found": one.found, "holds": one.holds}
+                for one in self.checks
+            ],
+            "figures": self.figures, "memory_mb": self.memory_mb, "story": self.story,
+        }  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Stage:
+    """What runs, and who may be struck."""
+
+    cluster: LabCluster
+    hub: Part
+    workers: dict[str, Part]
+    dead_server: str = ""
+
+    def processes(self) -> dict[str, int]:
+        """The id of each process that still runs, by name."""
+        parts = {"hub": self.hub, **{f"worker {name}": part for name, part in self.workers.items()}}
+        found = {name: part.child.pid for name, part in parts.items() if part.child.returncode is None}
+        found |= {f"nats-server {one.name}": one.pid for one in self.cluster.servers if one.is_running}
+        return found | {"offices": os.getpid()}
+
+
+async def run(settings: DrainSettings, folder: Path, say: Say) -> DrainReport:
+    """Play it in ``folder``, which is left as it is; every process is ended whatever happens.
+
+    Raises:
+        SepeError: a part did not start, or nothing moved for `STUCK_S`.
+    """
+    report = DrainReport(settings)
+    made = backlogs(folder / "offices", settings.offices, settings.events, settings.seed)
+    began = time.monotonic()
+    _make(made, say)
+    report.figures["make_s"] = round(time.monotonic() - began, 1)
+    hub_dir = folder / "hub"
+    with HubStore.create(hub_dir, now_ms=START_MS, database=settings.database) as store:
+        enrol(store, made, now_ms=START_MS)
+        with transaction(store.connection):
+            set_policy(store.connection, StreamPolicy(replicas=REPLICAS))
+            setting.set_count(store.connection, settings.partitions)
+    async with _running(folder, hub_dir, say) as stage:
+        ready = stage.hub.ready
+        say(f"{settings.offices} offices come back with {settings.events} events")
+        async with relaying(made, hub=ready["grpc"], nats=ready["nats"]) as views:
+            await _drain(views, stage, report, say)
+            report.memory_mb |= _peaks(stage.processes())
+        await _end(stage, report)
+    _judge(made, hub_dir, folder / "reference", report, say)
+    return report
+
+
+def _make(made: Sequence[Backlog], say: Say) -> None:
+    def told(done: int) -> None:
+        if done % 50 == 0 or done == len(made):
+            say(f"{done} of {len(made)} offices made")
+
+    make_offices(made, told, os.cpu_count() or 1)
+
+
+@asynccontextmanager
+async def _running(folder: Path, hub_dir: Path, say: Say) -> AsyncIterator[_Stage]:
+    cluster = LabCluster(folder / "nats")
+    async with AsyncExitStack() as stack:
+        stack.callback(cluster.end)
+        cluster.start()
+        await cluster.until_ready()
+        hub = await Part.sepe(
+            "hub", folder / "hub.log", "hub", "run", hub_dir, "--nats", cluster.url, "--grpc", "127.0.0.1:0",
+            "--http", "127.0.0.1:0",
+        )  # fmt: skip
+        stack.push_async_callback(hub.end)
+        stage = _Stage(cluster, hub, {})
+        for name in WORKERS:
+            log_file = folder / f"{name}.log"
+            part = await Part.sepe(name, log_file, "hub", "worker", hub_dir, "--name", name, "--nats", cluster.url)
+            stack.push_async_callback(part.end)
+            stage.workers[name] = part
+        say(f"three nats-servers, a hub and {len(WORKERS)} workers run")
+        yield stage
+
+
+async def _drain(views: Sequence[RelayView], stage: _Stage, report: DrainReport, say: Say) -> None:
+    """Until nothing is pending, with the blows on the way."""
+    began, cpu_began = time.monotonic(), time.process_time()
+    total = report.settings.events
+    blows = list(BLOWS) if report.settings.is_struck else []
+    moved_at, last, said_at = began, -1, began
+    while True:
+        # The hub's word may be ahead of what a relay has shown, never behind.
+        done = sum(view.durable_seq for view in views)
+        now = time.monotonic()
+        if done == total and not any(view.pending for view in views):
+            break
+        if done != last:
+            moved_at, last = now, done
+        elif now - moved_at > STUCK_S:
+            waiting = [view.reason or view.link for view in views if view.pending]
+            raise SepeError(
+                f"nothing moved for {STUCK_S:.0f} s; {len(waiting)} offices wait, one says: {waiting[0]}"
+            )
+        if blows and done >= blows[0][0] * total:
+            story = await _strike(blows.pop(0)[1], stage, report)
+            report.story.append(f"at {done} events, {now - began:.1f} s: {story}")
+            say(report.story[-1])
+        if now - said_at > 5:
+            said_at = now
+            lines = [sum(view.link == kind for view in views) for kind in ("nats", "grpc", "offline")]
+            rate = done / (now - began)
+            say(f"{done} of {total}, {rate:.0f}/s; nats {lines[0]}, grpc {lines[1]}, off {lines[2]}")
+        await asyncio.sleep(LOOK_S)
+    seconds = time.monotonic() - began
+    report.figures |= {
+        "drain_s": round(seconds, 1),
+        "events_per_s": round(total / seconds, 1),
+        "offices_cpu_s": round(time.process_time() - cpu_began, 1),
+        "frames_sent": sum(view.frames_sent for view in views),
+        "bytes_per_event": round(sum(view.bytes_sent for view in views) / total, 1),
+        "sessions": sum(view.sessions for view in views),
+    }
+    report.checks.append(Check("events that an office still holds unconfirmed", 0, sum(v.pending for v in views)))
+
+
+async def _strike(what: str, stage: _Stage, report: DrainReport) -> str:
+    if what == "server":
+        stage.dead_server = await stage.cluster.leader() or stage.cluster.servers[0].name
+        server = stage.cluster.named(stage.dead_server)
+        report.memory_mb |= _peaks({f"nats-server {server.name}": server.pid})
+        server.kill()
+        return f"nats-server {server.name}, the stream's leader, killed (process {server.pid})"
+    if what == "worker":
+        name = WORKERS[0]
+        child = stage.workers[name].child
+        report.memory_mb |= _peaks({f"worker {name}": child.pid})
+        child.kill()
+        await child.wait()
+        return f"worker {name} killed (process {child.pid}); the others take its partitions"
+    server = stage.cluster.named(stage.dead_server)
+    server.empty()
+    server.start()
+    return f"an empty nats-server {server.name} takes the dead one's place"
+
+
+async def _end(stage: _Stage, report: DrainReport) -> None:
+    codes = {part.name: part.child.returncode for part in (stage.hub, *stage.workers.values())}
+    struck = {WORKERS[0]} if report.settings.is_struck else set()
+    ended = sorted(name for name, code in codes.items() if code is not None and name not in struck)
+    report.checks.append(Check("processes that ended without being killed", [], ended))
+    for part in (*stage.workers.values(), stage.hub):
+        await part.end()
+
+
+def _judge(made: Sequence[Backlog], hub_dir: Path, reference: Path, report: DrainReport, say: Say) -> None:
+    """Count at the hub, and give the same outboxes to one SQLite hub."""
+    began = time.monotonic()
+    with HubStore.open(hub_dir) as store:
+        store.project()
+        found, told = counts(store.connection), digest(store.connection).digest
+        frames = log.last_number(store.connection)
+        doubled = store.connection.execute(
+            "SELECT COUNT(*) FROM epoch e WHERE e.durable_seq <>"
+            " (SELECT COALESCE(SUM(last_seq - first_seq + 1 - skip), 0) FROM frame f"
+            "  WHERE f.node = e.node AND f.epoch = e.epoch)"
+        ).fetchone()[0]
+    say("the hub's digest is known; now one SQLite hub is given the same outboxes")
+    with HubStore.create(reference, now_ms=START_MS) as store:
+        enrol(store, made, now_ms=START_MS)
+        for one in made:
+            batch = list(frames_of(one))
+            for start in range(0, len(batch), MERGE_FRAMES):
+                store.merge(batch[start : start + MERGE_FRAMES])
+        store.project()
+        expected = digest(store.connection).digest
+    report.figures |= {"frames_logged": frames, "judge_s": round(time.monotonic() - began, 1)}
+    report.checks += [
+        Check("events at the hub", report.settings.events, found.events),
+        Check("histories that are not whole, or hold an event twice", 0, int(doubled)),
+        Check("frames in quarantine", 0, found.quarantined),
+        Check("digest, as of one SQLite hub with the same frames", expected, told),
+    ]
+
+
+def _peaks(processes: dict[str, int]) -> dict[str, int]:
+    """The most memory that each process ever had, MB."""
+    found = {}
+    for name, pid in processes.items():
+        # One that has ended meanwhile, or waits to be collected, has no memory any more.
+        with suppress(FileNotFoundError):
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    found[name] = int(line.split()[1]) // 1024
+    return found
+
+
+def text_of(report: DrainReport) -> str:
+    """For people."""
+    figures = report.figures
+    rows = [
+        f"{report.settings.events} events of {report.settings.offices} offices in {figures['drain_s']} s,"
+        f" {figures['events_per_s']:.0f}/s, {figures['bytes_per_event']} bytes on the wire each",
+        *(f"  {line}" for line in report.story),
+        "memory, highest, MB: " + ", ".join(f"{name} {size}" for name, size in sorted(report.memory_mb.items())),
+        *(
+            f"{'held  ' if one.holds else 'BROKEN'} {one.name}: {json.dumps(one.found)}"
+            + ("" if one.holds else f", expected {json.dumps(one.expected)}")
+            for one in report.checks
+        ),
+    ]
+    return "\n".join(rows)
