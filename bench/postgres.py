@@ -16,9 +16,10 @@ from typing import Any
 import psycopg
 
 from bench.merge import BATCH_FRAMES, COLUMNS, EVENTS, FRAME_EVENTS, _office, _row, _rows
+from hub.merge.ahead import merge_ahead
 from hub.merge.digest import digest
 from hub.merge.store import HubStore
-from tests.support.hubs import new_hub, send
+from tests.support.hubs import arrivals, new_hub, send
 from tests.support.postgres import serving
 from tests.support.world import Node
 
@@ -70,9 +71,10 @@ def _workers(folder: Path, url: str, nodes: Sequence[Node], *, workers: int) -> 
 
 def _work(folder: Path, frames: Sequence[bytes], barrier: Any) -> None:
     with HubStore.open(folder) as store:
+        batches = (arrivals(frames[start : start + BATCH_FRAMES]) for start in range(0, len(frames), BATCH_FRAMES))
         barrier.wait()
-        for start in range(0, len(frames), BATCH_FRAMES):
-            send(store, frames[start : start + BATCH_FRAMES])
+        for _ in merge_ahead(store, batches):
+            pass
 
 
 def _in_turn(nodes: Sequence[Node]) -> list[bytes]:
