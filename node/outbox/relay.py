@@ -40,6 +40,7 @@ from sepe.sync.office import (
 )
 from sepe.wire.v1 import sync_pb2
 from sepe_io.logs import logger
+from sepe_io.tasks import end_tasks
 
 _log = logger("node.relay")
 
@@ -228,8 +229,8 @@ class Relay:
         finally:
             lasted_ms = self._clock_ms() - begun_ms
             self._has_headway |= self._machine.state is State.SYNCING and lasted_ms > GOOD_SESSION_MS
-            prober.cancel()
-            await asyncio.wait({prober})
+            # One cancel may be lost in nats-py's wait_for, and a prober that lives on would hold this up for ever.
+            await end_tasks([prober])
 
     @property
     def _open_line(self) -> Line:
