@@ -249,6 +249,7 @@ def _check(table: Table) -> model.Check:
         table.number("spread", default.spread, 1.0, 100.0),
         table.flag("needs_line", default.needs_line),
         table.number("held_share", default.held_share, 0.0, 1.0),
+        table.number("packet_kb", default.packet_kb, 1.0, 100_000.0, "kilobytes"),
     )
     table.finish()
     return check

@@ -10,11 +10,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from itertools import accumulate
 from math import gcd
 from random import Random
+from typing import NamedTuple
 
 from sepe.dispatch.policy import JobClass
 from surge.scenario.model import Scenario
@@ -25,9 +25,8 @@ DAY_S = 86_400
 STEP_PRODUCT, STEP_REASON, STEP_DUE = 0.6180339887498949, 0.7548776662466927, 0.5698402909980532
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """Somebody comes.
+class Visit(NamedTuple):
+    """Somebody comes; a named tuple, because a week of the nation has millions.
 
     Attributes:
         at_s: seconds after local midnight of the scenario's first day.

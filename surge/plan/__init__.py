@@ -1,0 +1,1 @@
+"""What a scenario's offices will get done, and what keeps them from more: a discrete-event model."""
