@@ -3,7 +3,7 @@ itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from hub.dispatch import moves
 from sepe.codec import Columns
@@ -49,6 +49,15 @@ def own_entry(connection: Connection, nik: int, product: str, issue: int) -> Ent
         "SELECT holder, fence FROM print_right WHERE nik = ? AND product = ? AND issue = ?", (nik, product, issue)
     ).fetchone()
     return None if row is None else Entry(str(row[0]), int(row[1]))
+
+
+def own_entries(connection: Connection, niks: Collection[int]) -> dict[tuple[int, str, int], Entry]:
+    """The entries of every right of these residents that moved by itself."""
+    marks = ", ".join("?" * len(niks))
+    rows = connection.execute(
+        f"SELECT nik, product, issue, holder, fence FROM print_right WHERE nik IN ({marks})", tuple(niks)
+    ).fetchall()
+    return {(nik, product, issue): Entry(str(holder), int(fence)) for nik, product, issue, holder, fence in rows}
 
 
 def apply_frame(connection: Connection, columns: Columns, start: int, prefix: str = "") -> None:

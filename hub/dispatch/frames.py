@@ -7,6 +7,7 @@ before and after him need too. Opening a full frame costs two milliseconds, read
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection
 
 from hub.merge import log
 from sepe.events import Event
@@ -17,6 +18,13 @@ from sepe_io.sqlite import Connection
 
 # A frame is at most 512 KiB compressed and a thousand events: some 60 MB in the worst case.
 FRAMES_MAX = 64
+
+
+def refs_of(connection: Connection, niks: Collection[int]) -> dict[int, bytes]:
+    """Where the events of these NIK are, by NIK; of whom there are none is missing."""
+    marks = ", ".join("?" * len(niks))
+    rows = connection.execute(f"SELECT nik, refs FROM head WHERE nik IN ({marks})", tuple(niks)).fetchall()
+    return {nik: bytes(refs) for nik, refs in rows}
 
 
 class FrameCache:
@@ -32,11 +40,12 @@ class FrameCache:
         Raises:
             StorageDamagedError: one of the frames, or the head that points to them, is damaged.
         """
-        row = connection.execute("SELECT refs FROM head WHERE nik = ?", (nik,)).fetchone()
-        if row is None:
-            return []
+        return self.events_at(connection, nik, refs_of(connection, [nik]).get(nik, b""))
+
+    def events_at(self, connection: Connection, nik: int, refs: bytes) -> list[Event]:
+        """The events of one NIK to which its head points; see `events_of`."""
         found = []
-        for number, index in log.pointers(bytes(row[0])):
+        for number, index in log.pointers(refs):
             logged, opened = self._frame(connection, number)
             header, columns = opened.header, opened.columns
             if index >= len(columns) or columns.niks[index] != nik:

@@ -33,15 +33,16 @@ becomes free. Wishes and questions are no truth: lost with a disk, they come aga
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from hub.dispatch import feed, moves
-from hub.dispatch.book import entry_of, entry_of_roll, own_entry
-from hub.dispatch.frames import FrameCache
+from hub.dispatch.book import entry_of, entry_of_roll, own_entries, own_entry
+from hub.dispatch.frames import FrameCache, refs_of
 from hub.dispatch.moves import Reroute
 from hub.merge import project, registry
 from sepe import card, case
-from sepe.events import Draft, Kind, draft
+from sepe.events import Draft, Event, Kind, draft
 from sepe.hlc import wall_ms_of
 from sepe.ids import HUB_NODE
 from sepe.resident import Resident, life_of
@@ -128,6 +129,12 @@ class RightsDesk:
     _moved: dict[Key, Entry] = field(default_factory=dict)
     # By kecamatan: who holds the rights of its roll. Nobody is let in or shut out while we answer.
     _rolls: dict[str, Entry] = field(default_factory=dict)
+    # Read at once for all who ask: each question to the database lets go of the interpreter, and then waits for
+    # it while the event loop works.
+    _known: frozenset[int] = frozenset()
+    _own: dict[Key, Entry] = field(default_factory=dict)
+    _refs: dict[int, bytes] = field(default_factory=dict)
+    _strangers: dict[str, str] = field(default_factory=dict)
     _somebody_waits: bool = field(init=False)
     _some_go_elsewhere: bool = field(init=False)
 
@@ -135,6 +142,12 @@ class RightsDesk:
         self._some_go_elsewhere = moves.any_reroute(self.connection, self.now_ms)
         # Mostly nobody waits for anything; then a claim need not look for whom to tell.
         self._somebody_waits = self.connection.execute("SELECT 1 FROM right_wish LIMIT 1").fetchone() is not None
+
+    def answer_all(self, requests: Sequence[RightClaim | RightReturn]) -> list[Answer]:
+        """The answers in order, each as if it had come alone."""
+        self._known = frozenset(one.nik for one in requests)
+        self._own, self._refs = own_entries(self.connection, self._known), refs_of(self.connection, self._known)
+        return [self.answer(one) for one in requests]
 
     def answer(self, request: RightClaim | RightReturn) -> Answer:
         """The answer to one request, by the table above."""
@@ -144,7 +157,9 @@ class RightsDesk:
 
     def claim(self, claim: RightClaim) -> Answer:
         """The answer to a claim."""
-        refusal = stranger(self.connection, claim.node)
+        refusal = self._strangers.get(claim.node)
+        if refusal is None:
+            refusal = self._strangers[claim.node] = stranger(self.connection, claim.node)
         if refusal:
             return Answer(False, "", 0, refusal)
         key = (claim.nik, claim.product, claim.issue)
@@ -153,7 +168,7 @@ class RightsDesk:
             # It asks for more than it holds: so it promised that away, and its word of it is still on the way.
             self.give_back(RightReturn(*key, claim.node, entry.fence))
             entry, is_written = self.entry(key)
-        events = self.frames.events_of(self.connection, claim.nik)
+        events = self._events(claim.nik)
         resident = project.fold_events(events) if events else None
         obstacle = None if resident is None else self.obstacle(resident, claim, entry)
         if obstacle is not None:
@@ -231,11 +246,16 @@ class RightsDesk:
         moved = self._moved.get(key)
         if moved is not None:
             return moved, True
-        own = own_entry(self.connection, *key)
+        own = self._own.get(key) if key[0] in self._known else own_entry(self.connection, *key)
         if own is not None:
             return own, True
         roll = self._roll(key[0])
         return roll, roll.fence > HOME_FENCE
+
+    def _events(self, nik: int) -> list[Event]:
+        if nik in self._known:
+            return self.frames.events_at(self.connection, nik, self._refs.get(nik, b""))
+        return self.frames.events_of(self.connection, nik)
 
     def _roll(self, nik: int) -> Entry:
         code = kecamatan_of(nik)

@@ -1,7 +1,8 @@
 """Rights over gRPC: Claim and Return, each signed by the machine that asks, and Changes, which waits for news.
 
 Claims gather while the ones before commit, and one transaction answers all that gathered: five hundred a second
-cost some dozens of commits.
+cost some dozens of commits. Signatures are checked as the claims come in, while the writing thread waits for the
+disk; whether a key still counts is asked in the writing thread, where a machine that was shut out is seen.
 """
 
 from __future__ import annotations
@@ -39,10 +40,20 @@ BATCH_MAX = 256
 WAIT_MS_MAX = 30_000
 BELL_SECONDS = 0.5
 KEPT_MAX = 500
+# Public keys by which a signature was good, by node and key id; a hub of the whole country has some 8,000.
+KEYS_MAX = 20_000
 
 _log = logger("hub.rights")
 
 SignedRequest = rights_pb2.ClaimRequest | rights_pb2.ReturnRequest | rights_pb2.ChangesRequest
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A claim or return, and the public key by which its signature is good, ``b""`` if nobody looked."""
+
+    request: SignedRequest
+    proven_by: bytes
 
 
 class RightsStore(Protocol):
@@ -128,7 +139,8 @@ class RightsService(rights_pb2_grpc.RightsServicer):
         self._store = store
         self._writer = writer
         self._bell = Bell(store, writer)
-        self._gathered: list[tuple[SignedRequest, asyncio.Future[Answer]]] = []
+        self._gathered: list[tuple[_Asked, asyncio.Future[Answer]]] = []
+        self._keys: dict[tuple[str, bytes], bytes] = {}
         self._answering: asyncio.Task[None] | None = None
 
     def close(self) -> None:
@@ -192,7 +204,7 @@ class RightsService(rights_pb2_grpc.RightsServicer):
     async def _answer(self, request: rights_pb2.ClaimRequest | rights_pb2.ReturnRequest) -> Answer:
         """The answer, committed. Raises PeerProtocolError, TransientError."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._gathered.append((request, future))
+        self._gathered.append((_Asked(request, self._proven_by(request)), future))
         if self._answering is None or self._answering.done():
             self._answering = asyncio.create_task(self._answer_gathered())
         return await future
@@ -201,7 +213,7 @@ class RightsService(rights_pb2_grpc.RightsServicer):
         while self._gathered:
             batch, self._gathered = self._gathered[:BATCH_MAX], self._gathered[BATCH_MAX:]
             try:
-                answers = await self._writer.call(self._decide, [request for request, _ in batch])
+                answers = await self._writer.call(self._decide, [asked for asked, _ in batch])
             except Exception as exc:
                 for _, future in batch:
                     if not future.done():
@@ -215,13 +227,24 @@ class RightsService(rights_pb2_grpc.RightsServicer):
                 else:
                     future.set_result(answer)
 
-    def _decide(self, requests: Sequence[SignedRequest]) -> list[Answer | PeerProtocolError]:
+    def _proven_by(self, request: SignedRequest) -> bytes:
+        """The key by which the signature is good, if we met it before; ``b""``: the writing thread looks.
+
+        Raises:
+            PeerProtocolError: it is not.
+        """
+        public_key = self._keys.get((request.node, request.key_id), b"")
+        if public_key and not verify(public_key, request.signature, CLAIM_PREFIX + signed_part(request)):
+            raise PeerProtocolError("bad_signature")
+        return public_key
+
+    def _decide(self, requests: Sequence[_Asked]) -> list[Answer | PeerProtocolError]:
         """In the writing thread: check each, and answer those that stand in one transaction."""
         now_ms = _now_ms()
         checked: list[RightClaim | RightReturn | PeerProtocolError] = []
-        for request in requests:
+        for asked in requests:
             try:
-                checked.append(self._check(request, now_ms))
+                checked.append(self._check(asked, now_ms))
             except PeerProtocolError as exc:
                 checked.append(exc)
         answers = iter(
@@ -231,9 +254,10 @@ class RightsService(rights_pb2_grpc.RightsServicer):
         )
         return [one if isinstance(one, PeerProtocolError) else next(answers) for one in checked]
 
-    def _check(self, request: SignedRequest, now_ms: int) -> RightClaim | RightReturn:
+    def _check(self, asked: _Asked, now_ms: int) -> RightClaim | RightReturn:
         """What is asked. Raises PeerProtocolError unless the machine asked it just now, within bounds."""
-        self._check_sender(request, CLAIM_PREFIX, now_ms)
+        request = asked.request
+        self._check_sender(request, CLAIM_PREFIX, now_ms, asked.proven_by)
         assert not isinstance(request, rights_pb2.ChangesRequest)
         if not 0 < request.nik <= NIK_MAX:
             raise PeerProtocolError("invalid_nik")
@@ -264,12 +288,16 @@ class RightsService(rights_pb2_grpc.RightsServicer):
         if request.HasField("print_room"):
             self._store.hear_room(request.node, request, now_ms=_now_ms())
 
-    def _check_sender(self, request: SignedRequest, prefix: bytes, now_ms: int) -> None:
+    def _check_sender(self, request: SignedRequest, prefix: bytes, now_ms: int, proven_by: bytes = b"") -> None:
         if request.node == HUB_NODE:
             raise PeerProtocolError("unknown_node")
         public_key = self._store.public_key_of(request.node, request.key_id, now_ms=now_ms)
-        if not verify(public_key, request.signature, prefix + signed_part(request)):
-            raise PeerProtocolError("bad_signature")
+        if public_key != proven_by:
+            if not verify(public_key, request.signature, prefix + signed_part(request)):
+                raise PeerProtocolError("bad_signature")
+            if len(self._keys) >= KEYS_MAX:
+                self._keys.clear()
+            self._keys[request.node, request.key_id] = public_key
         if abs(request.clock_ms - now_ms) > CLAIM_AGE_MS_MAX:
             raise PeerProtocolError("clock")
 

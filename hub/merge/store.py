@@ -268,7 +268,7 @@ class HubStore:
         """Answer claims and returns in one transaction, in order; every move is logged when this returns."""
         with transaction(self.connection):
             desk = self.rights_desk(now_ms)
-            answers = [desk.answer(one) for one in requests]
+            answers = desk.answer_all(requests)
             self.append_in_transaction(desk.drafts, now_ms)
         return answers
 
