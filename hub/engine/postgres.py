@@ -7,10 +7,10 @@ whose frames it holds, in one order. Two workers with frames of one node follow 
 different nodes they go side by side and meet only in rows of residents, which every merge takes in the order of
 the NIK. So they never wait in a circle, and none overwrites what another wrote. Reading takes no lock.
 
-**A worker that was stopped** (SIGSTOP, a frozen virtual machine) in the middle of a transaction is ended by the
-server after `STALLED_S`, and with it its locks; when it wakes, its connection is gone and nothing of the
-transaction stays. Stopped between two transactions it holds nothing; what it read before is read again behind the
-locks.
+**A worker that was stopped** (SIGSTOP, a frozen virtual machine) in the middle of a merge is ended by the server
+after `MERGE_STALLED_S`, in any other transaction after `STALLED_S`, and with it its locks; when it wakes, its
+connection is gone and nothing of the transaction stays. Stopped between two transactions it holds nothing; what it
+read before is read again behind the locks.
 
 **The server may go away.** Whatever it was doing then fails with `TransientError`, and the next transaction
 connects anew. A commit whose answer was lost may be stored or not; merged again, its frames are duplicates.
@@ -45,8 +45,10 @@ from sepe_io.sqlite import (
 )
 
 CONNECT_TIMEOUT_S = 10
-# Longer than any statement's pause inside one of our transactions, short enough that others need not give up.
+# Longer than any pause between two statements of one of our transactions: a rebuild folds 100,000 events in one.
 STALLED_S = 15
+# A merge pauses for some 50 ms at most, to add up its heads. Half of how long others wait for its locks.
+MERGE_STALLED_S = 5.0
 STREAM_ROWS = 5_000
 # The first number of all our advisory locks: "SEPE" and "SEPF".
 _HUB_LOCKS, _NODE_LOCKS = 0x53455045, 0x53455046
@@ -199,7 +201,11 @@ class PostgresConnection:
     @contextmanager
     def merge_transaction(self, nodes: Iterable[str]) -> Iterator[None]:
         """A write transaction beside other merges, for frames that name these nodes."""
-        with self._block(f"BEGIN; SELECT pg_advisory_xact_lock_shared({_HUB_LOCKS}, {_HUB_LOCK})"):
+        begin = (
+            f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = {round(MERGE_STALLED_S * 1000)};"
+            f" SELECT pg_advisory_xact_lock_shared({_HUB_LOCKS}, {_HUB_LOCK})"
+        )
+        with self._block(begin):
             locks = sorted({_lock_of(node) for node in nodes})
             self.native(
                 f"SELECT count(pg_advisory_xact_lock({_NODE_LOCKS}, one)) FROM unnest($1::int[]) AS one",

@@ -148,9 +148,12 @@ def fold_frame(
 
 def write_heads(connection: Connection, heads: Heads, table: str = "head") -> None:
     """Add ``heads`` to those stored, in the order of the NIK: neighbours share pages. In a transaction."""
-    if not heads:
-        return
-    rows = heads.rows()
+    if heads:
+        add_rows(connection, heads.rows(), table)
+
+
+def add_rows(connection: Connection, rows: HeadRows, table: str) -> None:
+    """Add rows to those stored in ``table``. In a transaction."""
     if is_postgres(connection):
         from hub.engine import heads as postgres
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from sepe.ids import HUB_NODE
 from sepe.sync.centre import Judgement
 from sepe.wire.v1 import event_pb2, frame_pb2, sync_pb2
 from sepe_io.frames import seal_frame
+from sepe_io.sqlite import transaction
 from tests.support.hubs import arrivals, count, durable_seq, let_in, new_hub, send
 from tests.support.world import START_MS, Node, card_moved, nik_of, recorded, stock_moved
 
@@ -266,6 +268,22 @@ def test_batches_proven_ahead_come_to_what_they_come_to_one_after_the_other(tmp_
             found.append((digest(store.connection), [[one.reason for one in batch] for batch in taken], taken))
     assert found[0] == found[1]
     assert found[0][0].kecamatan.keys() == {"537105", "537106"}
+
+
+def test_reading_waits_for_no_writer_and_no_writer_for_reading(store: HubStore, node: Node) -> None:
+    send(store, [node.frame(1, 6)])
+    with closing(store.reader()) as reader, closing(store.reader()) as other:
+        before = digest(other)
+        heads = reader.execute("SELECT nik FROM head ORDER BY nik")
+        next(heads)  # In the middle of a long answer.
+        assert send(store, [node.frame(7)])[0].judgement is Judgement.ACCEPT
+        with transaction(store.connection):
+            store.connection.execute("UPDATE head SET events = events + 1")
+            after = digest(other)
+        assert after != before
+        assert digest(other) != after
+        # The long answer is of the moment at which it began.
+        assert 1 + sum(1 for _ in heads) < count(store, "SELECT COUNT(*) FROM head")
 
 
 def test_a_flood_of_rubbish_takes_bounded_room_and_repeats_only_count(

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from hub.cli.app import app
 from hub.engine import place
+from hub.engine import postgres as engine
 from hub.engine.postgres import PostgresConnection, shown_url
 from hub.merge import log
 from hub.merge.digest import digest
@@ -140,11 +141,18 @@ def test_reading_waits_for_no_writer_and_no_writer_for_reading(
 
 
 def test_a_worker_stopped_in_a_transaction_loses_it_and_writes_nothing_when_it_wakes(
-    pair: tuple[HubStore, HubStore, list[Node]],
+    pair: tuple[HubStore, HubStore, list[Node]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, two, nodes = pair
     node = nodes[0]
-    one.connection.native("SET idle_in_transaction_session_timeout = 300")
+    timeout = "SELECT current_setting('idle_in_transaction_session_timeout')"
+    with two.connection.merge_transaction([node.name]):
+        # Others wait for its locks twice as long before they give up.
+        assert two.connection.native(timeout).fetchone() == ("5s",)
+        assert two.connection.native("SELECT current_setting('lock_timeout')").fetchone() == ("10s",)
+    with transaction(two.connection):
+        assert two.connection.native(timeout).fetchone() == ("15s",)
+    monkeypatch.setattr(engine, "MERGE_STALLED_S", 0.3)
     is_stopped, may_wake = threading.Event(), threading.Event()
 
     def sleeper() -> None:
