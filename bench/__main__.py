@@ -31,6 +31,7 @@ HERE = Path(__file__).resolve().parent
 MODULES = {
     "merge": "the hub's merge from memory, rebuilding, digests",
     "postgres": "the hub's merge into PostgreSQL, one worker and two",
+    "size": "the merge into a hub of 1,000,000 residents (--full: 5,000,000, and PostgreSQL)",
     "relay": "a backlog from an outbox through NATS and gRPC to the hub's disk and back",
     "office": "recording at the desk, one by one and from a file",
     "latency": "one recording on an idle system, from its commit to the hub's word",
@@ -102,7 +103,9 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows and the machine as JSON")
     parser.add_argument("--only", choices=MODULES, action="append", help="run this one; may be repeated")
     parser.add_argument("--list", action="store_true", help="name the benchmarks and what they measure")
-    parser.add_argument("--full", action="store_true", help="the long forms too: 1,000,000 events, 200,000 records")
+    parser.add_argument(
+        "--full", action="store_true", help="the long forms too: 1,000,000 events, 200,000 records"
+    )
     options = parser.parse_args()
     if options.list:
         for name, measures in MODULES.items():
