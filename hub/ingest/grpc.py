@@ -1,7 +1,9 @@
 """The gRPC server: frames and greetings when NATS does not carry them, print rights, enrolment.
 
 Whatever a peer sends, a stream answers and lives on: a frame that cannot be read gets its verdict like any other.
-Back pressure is HTTP/2's: a stream is not read while the merger has no room for it.
+Back pressure is HTTP/2's: a stream has credit for `CREDIT_FRAMES` frames whose answers it has not fetched, and is
+not read beyond it, nor while the merger has no room. What all streams together hold in hand is bounded as well:
+above it a frame is dropped and answered "later", with a time.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from grpc_reflection.v1alpha import reflection
 from hub.attach.service import SERVICE as ATTACHMENTS
 from hub.attach.service import AttachmentsService
 from hub.dispatch.service import RightsService, RightsStore
-from hub.ingest.acks import corrupt
+from hub.ingest.acks import corrupt, later
 from hub.ingest.greetings import Greetings
 from hub.ingest.merger import Merger
 from hub.ingest.writer import WriterThread
@@ -49,6 +51,8 @@ ROTATE_PREFIX = b"sepe-rotate-1\0"
 # A Push call that carries the node's greeting here is that node's: a frame of another is refused.
 HELLO_METADATA = "sepe-hello-bin"
 STOP_GRACE_S = 1.0
+# More than an office has in flight; a peer that sends and never listens stops there.
+CREDIT_FRAMES = 64
 
 SERVICES = (
     sync_pb2.DESCRIPTOR.services_by_name["Sync"].full_name,
@@ -84,6 +88,7 @@ class _Stream:
     answers: asyncio.Queue[wire.Ack | None] = field(default_factory=asyncio.Queue)
     unanswered: int = 0
     read_all: bool = False
+    credit: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CREDIT_FRAMES))
     # Who opened the stream, when it said so and proved it.
     opener: str | None = None
     # The hub's last word on this stream, once a frame's signature was found good: a stream is one office's.
@@ -141,6 +146,7 @@ class SyncService(sync_pb2_grpc.SyncServicer):
         try:
             while (ack := await stream.answers.get()) is not None:
                 yield sync_pb2.PushResponse(ack=ack)
+                stream.credit.release()
         finally:
             await end_tasks([reader])
 
@@ -188,8 +194,12 @@ class SyncService(sync_pb2_grpc.SyncServicer):
             async for request in requests:
                 stream.unanswered += 1
                 arrival = Arrival(request.frame, "grpc", _now_ms(), stream.sender)
-                self._merger.offer(lane, _Delivery(stream, arrival))
-                await self._merger.room(lane)
+                delivery = _Delivery(stream, arrival)
+                if retry_after_ms := await self._merger.admit(lane, len(request.frame)):
+                    delivery.deferred(later(arrival, retry_after_ms, "overloaded"), retry_after_ms)
+                else:
+                    self._merger.offer(lane, delivery)
+                await stream.credit.acquire()
         finally:
             stream.read_all = True
             stream.end_if_done()

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hub.ingest.acks import coalesced, later
-from hub.ingest.writer import WriterThread, shown
+from hub.ingest.writer import Urgency, WriterThread, shown
 from hub.merge.ahead import Proof, Prover
 from hub.merge.store import Arrival, Outcome, StaleWriterError
 from hub.metrics import Metrics
@@ -43,6 +43,12 @@ BATCH_BYTES_MAX = 16 << 20
 QUEUE_FRAMES_MAX = 1_024
 QUEUE_BYTES_MAX = 48 << 20
 LANE_FRAMES_MAX = 64
+# Frames that streams hold in hand until there is room; above it, and after so long, the answer is "later".
+HELD_BYTES_MAX = 32 << 20
+ADMIT_S = 8.0
+# When those who were told "later" come again: as soon as the hub can have served what waits, within these bounds.
+LATER_S_MIN = 1.0
+LATER_S_MAX = 60.0
 # Cases are brought up to date once the hub has been idle so long, and under constant load this seldom.
 IDLE_S = 0.2
 PROJECT_EVERY_S = 30.0
@@ -119,6 +125,10 @@ class Merger:
         self._bytes = 0
         self._arrived = asyncio.Event()
         self._room = asyncio.Condition()
+        self._held_bytes = 0
+        # How long a frame takes at this hub, as last measured, and how many were turned away since there was room.
+        self._frame_s = 0.001
+        self._turned_away = 0
         # Hints of a log that this version never read may be waiting.
         self._unprojected = True
         self._projected_at = time.monotonic()
@@ -140,7 +150,7 @@ class Merger:
         return self._bytes
 
     def offer(self, lane: str, delivery: Delivery) -> None:
-        """Take a delivery in. Wait for `room` first: what is offered is kept, however much it is.
+        """Take a delivery in. Wait for `room` or `admit` right before: what is offered is kept, however much.
 
         Args:
             lane: the sender as the transport knows it (a subject, a stream), never what the frame claims:
@@ -160,6 +170,33 @@ class Merger:
             return
         async with self._room:
             await self._room.wait_for(lambda: self._has_room(lane))
+
+    async def admit(self, lane: str, size: int) -> int:
+        """Wait for room with a frame of ``size`` bytes in hand; offer it at once when the answer is 0.
+
+        Returns:
+            After how many milliseconds the sender should come again, because the hub has more than it can hold.
+        """
+        if not self._has_room(lane):
+            if self._held_bytes + size > HELD_BYTES_MAX:
+                return self._turn_away()
+            self._held_bytes += size
+            try:
+                async with asyncio.timeout(ADMIT_S):
+                    await self.room(lane)
+            except TimeoutError:
+                return self._turn_away()
+            finally:
+                self._held_bytes -= size
+        self._turned_away = 0
+        return 0
+
+    def _turn_away(self) -> int:
+        """When to come again: spread over the time that serving all takes, so that not all come at once."""
+        self._turned_away += 1
+        self._metrics.deferred(1)
+        wait_s = (self._frames + self._turned_away) * self._frame_s
+        return int(1000 * min(max(wait_s, LATER_S_MIN), LATER_S_MAX) * random.uniform(1, 2))
 
     async def run(self) -> None:
         """Merge until cancelled. Cancelling between two batches leaves what waits without an ack."""
@@ -198,9 +235,11 @@ class Merger:
     async def _project(self) -> None:
         self._projected_at = time.monotonic()
         try:
-            await self._writer.call(self._store.project)
+            await self._writer.call_as(Urgency.TIDY, self._store.project)
             # Hints have time: a step, and further ones only while nobody sends.
-            while (is_behind := await self._writer.call(self._store.step_hints)) and not self._frames:
+            while (
+                is_behind := await self._writer.call_as(Urgency.TIDY, self._store.step_hints)
+            ) and not self._frames:
                 pass
             self._unprojected = is_behind
         except TransientError as exc:
@@ -246,7 +285,7 @@ class Merger:
         for _ in range(STALE_TRIES_MAX):
             began = time.monotonic()
             try:
-                outcomes = await self._writer.call(self._store.merge, arrivals, proven)
+                outcomes = await self._writer.call_as(Urgency.MERGE, self._store.merge, arrivals, proven)
             except StaleWriterError:
                 continue  # Another worker was faster; what it merged are duplicates now.
             except TransientError as exc:
@@ -260,7 +299,9 @@ class Merger:
                 # nothing is lost: the offices keep what they sent.
                 self._troubled(shown(exc))
                 return None
-            self._metrics.merged(arrivals, outcomes, time.monotonic() - began)
+            took_s = time.monotonic() - began
+            self._frame_s = took_s / len(arrivals)
+            self._metrics.merged(arrivals, outcomes, took_s)
             if any(outcome.events_merged for outcome in outcomes):
                 self._unprojected = True
                 self._recovered()

@@ -1,33 +1,113 @@
-"""The thread that writes, and what may be told of its errors."""
+"""The thread that writes, who goes first in it, and what may be told of its errors.
+
+All that uses the database's writing connection goes through one thread. Under load something always waits, so each
+call has an urgency: a person at a printer waits for a right, thousands of offices for an answer to their greeting,
+frames for their commit, and cases for an idle moment. The most urgent waiting call runs next. None starves: after
+`ROW_MAX` calls in a row that overtook others, the one that has waited longest is let through.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import traceback
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from sepe.errors import SepeError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+ROW_MAX = 64
+
+
+class Urgency(IntEnum):
+    """Who goes first; the smaller, the sooner."""
+
+    RIGHT = 0
+    WORD = 1
+    MERGE = 2
+    TIDY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    number: int
+    work: Callable[[], Any]
+    result: Future[Any]
+
 
 class WriterThread:
     """The one thread that uses the database's writing connection."""
 
     def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hub-writer")
+        self._waiting: dict[Urgency, deque[_Call]] = {one: deque() for one in Urgency}
+        self._changed = threading.Condition()
+        self._numbers = count()
+        self._is_closed = False
+        # Calls in a row that were taken although another had waited longer.
+        self._row = 0
+        self._thread = threading.Thread(target=self._work, name="hub-writer", daemon=True)
+        self._thread.start()
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run ``function`` after what was asked for before it."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: function(*args, **kwargs))
+        """Run ``function`` as a word that somebody waits for; see `call_as`."""
+        return await self.call_as(Urgency.WORD, function, *args, **kwargs)
+
+    async def call_as(self, urgency: Urgency, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``function`` after what is as urgent and was asked for before it, and after what is more urgent."""
+        result: Future[T] = Future()
+        with self._changed:
+            if self._is_closed:
+                raise RuntimeError("the writer is closed")
+            call = _Call(next(self._numbers), partial(function, *args, **kwargs), result)
+            self._waiting[urgency].append(call)
+            self._changed.notify()
+        return await asyncio.wrap_future(result)
 
     def close(self) -> None:
         """Wait for the call that runs and drop those that wait."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        with self._changed:
+            self._is_closed = True
+            dropped = [call for waiting in self._waiting.values() for call in waiting]
+            for waiting in self._waiting.values():
+                waiting.clear()
+            self._changed.notify()
+        for call in dropped:
+            call.result.cancel()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (call := self._next()) is not None:
+            if not call.result.set_running_or_notify_cancel():
+                continue
+            try:
+                call.result.set_result(call.work())
+            except BaseException as exc:
+                call.result.set_exception(exc)
+
+    def _next(self) -> _Call | None:
+        """The call to run now, ``None`` once closed."""
+        with self._changed:
+            while not any(self._waiting.values()):
+                if self._is_closed:
+                    return None
+                self._changed.wait()
+            heads = [waiting for waiting in self._waiting.values() if waiting]
+            oldest = min(heads, key=lambda waiting: waiting[0].number)
+            overtakes = heads[0] is not oldest
+            if overtakes and self._row >= ROW_MAX:
+                overtakes = False
+            self._row = self._row + 1 if overtakes else 0
+            return (heads[0] if overtakes else oldest).popleft()
 
 
 def shown(exc: BaseException) -> str:
