@@ -86,6 +86,9 @@ class VirtualCardPrinter:
     async def cancel(self, job_name: str) -> None:
         """What is in the machine comes out."""
 
+    async def remembered(self) -> list[str]:
+        return list(self._done_at)
+
     async def report(self) -> PrinterReport:
         now = self.second()
         is_hot = self.model.day_cards > 0 and self.made_on(now) >= self.model.day_cards
