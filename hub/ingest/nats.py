@@ -1,27 +1,20 @@
 """Frames and greetings over NATS JetStream.
 
 One connection at a time, used until it breaks, then another (see `sepe_io.channel`). On each: the stream and the
-consumers are made as they should be, one pull loop per partition keeps one request open at the broker, greetings
-are answered, acks are published. A delivery is acknowledged to the broker only when the merger settled it, which
-is after the database's commit.
+consumers are made as they should be, frames are fetched (`hub.ingest.pull`), greetings are answered, acks are
+published.
 
 Which partitions are read follows the hub's count, see `hub.ingest.partitions`. A partition that is not used any
 more is read on until every office must have heard of it and nothing is left in it.
-
-A pull request asks for a heartbeat: silence then means that the broker, the consumer or the line is gone, and the
-pipe is looked at instead of waited for.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
 
 import nats.errors
 from google.protobuf.message import DecodeError
@@ -35,23 +28,17 @@ from hub.ingest.merger import Merger
 from hub.ingest.partitions import EVERYTHING, NOTHING, Share
 from hub.ingest.pipe import Activity, Pipe
 from hub.ingest.policy import StreamPolicy
+from hub.ingest.pull import Pulls, first_of
 from hub.merge.store import Arrival, Outcome
 from hub.metrics import Metrics
 from sepe import subjects
 from sepe.errors import SepeError, TransientError
 from sepe.ids import PARTITIONS
 from sepe.wire.v1 import sync_pb2
-from sepe_io.channel import MESSAGE_BYTES_MAX, NatsIdentity, close_nats, connect_nats
+from sepe_io.channel import NatsIdentity, close_nats, connect_nats
 from sepe_io.logs import logger
 from sepe_io.tasks import end_tasks
 
-PULL_FRAMES = 32
-# What one request may bring: a full batch of ordinary frames, or a few of the largest.
-PULL_BYTES = 4 * MESSAGE_BYTES_MAX
-PULL_EXPIRES_S = 30
-HEARTBEAT_S = 4
-# Two heartbeats missed.
-SILENCE_S = 9.0
 WATCH_EVERY_S = 5.0
 COUNT_EVERY_S = 1.0
 # Longer than an idle office goes without a greeting, so the last that may use the old count has heard the new one.
@@ -62,46 +49,12 @@ BACKOFF_S_MIN = 0.1
 BACKOFF_S_MAX = 3.0
 ACKS_WAITING_MAX = 100_000
 
-# What the broker says of a pull request that simply ended; anything else means: look at the pipe.
-_ENDED = frozenset({"404", "408"})
-_FULL = "Message Size Exceeds MaxBytes"
-_HEARTBEAT = "100"
 _ADVISORIES = (
     f"$JS.EVENT.ADVISORY.STREAM.DELETED.{subjects.STREAM}",
     f"$JS.EVENT.ADVISORY.CONSUMER.DELETED.{subjects.STREAM}.*",
 )
 
 _log = logger("hub.nats")
-
-
-@dataclass(slots=True, eq=False)
-class _Delivery:
-    """One frame from the stream."""
-
-    session: _Session
-    activity: Activity
-    reply: str
-    arrival: Arrival
-
-    def settled(self, outcome: Outcome) -> None:
-        self.activity.unsettled -= 1
-        self.session.publish(self.reply, b"+ACK")
-        last_acks, node = self.session.ingest.last_acks, self.arrival.sender
-        if node is None:
-            return
-        if outcome.judgement is not None and outcome.ack is not None:
-            last_acks[node] = outcome.ack
-        elif outcome.ack is None and node in last_acks:
-            # Nobody can tell whose it was, but it came under the node's subject: should it be the node's own, a
-            # word on its current epoch makes it send again at once.
-            ack = corrupt(last_acks[node], outcome.reason)
-            self.session.publish_ack(ack)
-
-    def deferred(self, ack: sync_pb2.Ack | None, retry_after_ms: int) -> None:
-        self.activity.unsettled -= 1
-        self.session.publish(self.reply, b'-NAK {"delay": %d}' % (retry_after_ms * 1_000_000))
-        if ack is not None:
-            self.session.publish_ack(ack)
 
 
 class NatsIngest:
@@ -155,7 +108,7 @@ class NatsIngest:
     async def run(self) -> None:
         """Serve until cancelled, over one connection after the other."""
         await self._look_at_count()
-        await _first_of(self._serve(), self._keep_count())
+        await first_of(self._serve(), self._keep_count())
 
     async def _keep_count(self) -> None:
         while True:
@@ -226,7 +179,7 @@ class _Session:
         self._leaving: dict[int, float] = {}
         # Partitions that had a consumer when we came: of a larger count than today's, perhaps.
         self._left_over: set[int] = set()
-        self._recut = asyncio.Event()
+        self._pulls = Pulls(client, self.activity, ingest.merger, self)
         self.pipe = Pipe(client, self.activity, ingest.policy)
         # One page of figures outlives the connections.
         self.pipe.state = ingest.metrics.pipe
@@ -239,6 +192,18 @@ class _Session:
         if self.client.is_connected:
             with suppress(asyncio.QueueFull):
                 self._outgoing.put_nowait((subject, data))
+
+    def settled(self, arrival: Arrival, outcome: Outcome) -> None:
+        """A frame from the stream is committed, or refused for good."""
+        last_acks, node = self.ingest.last_acks, arrival.sender
+        if node is None:
+            return
+        if outcome.judgement is not None and outcome.ack is not None:
+            last_acks[node] = outcome.ack
+        elif outcome.ack is None and node in last_acks:
+            # Nobody can tell whose it was, but it came under the node's subject: should it be the node's own, a
+            # word on its current epoch makes it send again at once.
+            self.publish_ack(corrupt(last_acks[node], outcome.reason))
 
     def publish_ack(self, ack: sync_pb2.Ack) -> None:
         """Queue the hub's word to a node; with it goes the count of partitions."""
@@ -263,7 +228,7 @@ class _Session:
             await self.client.subscribe(subjects.HELLO_ALL, queue="hub", cb=self._on_greeting)
             await self.client.flush(5)
             self.set_ready(True)
-            await _first_of(self._watch(), self._send(), self._pull_all(), self._keep_leases())
+            await first_of(self._watch(), self._send(), self._pulls.run(), self._keep_leases())
         except asyncio.CancelledError:
             await self._leave_leases()
             raise
@@ -331,7 +296,7 @@ class _Session:
             self._leaving.pop(partition, None)
             self.activity.setdefault(partition, Activity())
         self._leave((self.activity.keys() | self._left_over) - wanted)
-        self._recut.set()
+        self._pulls.recut()
         self.look()
 
     async def _keep_leases(self) -> None:
@@ -386,7 +351,7 @@ class _Session:
             if time.monotonic() - since > LEAVE_S and await self.pipe.drop_empty(partition):
                 del self._leaving[partition], self.activity[partition]
                 self._left_over.discard(partition)
-                self._recut.set()
+                self._pulls.recut()
 
     def set_ready(self, is_ready: bool) -> None:
         """Tell whether frames can travel."""
@@ -396,81 +361,6 @@ class _Session:
     def _check_connected(self) -> None:
         if not self.client.is_connected:
             raise TransientError("the connection is gone")
-
-    async def _pull_all(self) -> None:
-        """One pull loop for each partition that is read."""
-        loops: dict[int, asyncio.Task[None]] = {}
-        try:
-            while True:
-                self._recut.clear()
-                await end_tasks([loops.pop(partition) for partition in loops.keys() - self.activity.keys()])
-                for partition in self.activity.keys() - loops.keys():
-                    loops[partition] = asyncio.create_task(self._pull(partition))
-                changed = asyncio.create_task(self._recut.wait())
-                try:
-                    done, _ = await asyncio.wait([changed, *loops.values()], return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    await end_tasks([changed])
-                _check_ended(done - {changed})
-        finally:
-            await end_tasks(loops.values())
-
-    async def _pull(self, partition: int) -> None:
-        """Keep one request for frames open, as long as the merger has room."""
-        inbox = self.client.new_inbox()
-        # Unbounded: what comes was asked for, PULL_FRAMES at a time; a dropped frame would wait for ACK_WAIT_S.
-        came: asyncio.Queue[Msg] = asyncio.Queue()
-        answers = await self.client.subscribe(
-            f"{inbox}.*", cb=came.put, pending_msgs_limit=0, pending_bytes_limit=0
-        )
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{subjects.STREAM}.{subjects.consumer(partition)}"
-        request = json.dumps(
-            {
-                "batch": PULL_FRAMES,
-                "max_bytes": PULL_BYTES,
-                "expires": PULL_EXPIRES_S * 1_000_000_000,
-                "idle_heartbeat": HEARTBEAT_S * 1_000_000_000,
-            }
-        ).encode()
-        number, activity = 0, self.activity[partition]
-        try:
-            while True:
-                await self.ingest.merger.room()
-                number += 1
-                reply = f"{inbox}.{number}"
-                await self.client.publish(subject, request, reply=reply)
-                if not await self._receive(activity, came, reply):
-                    self.look()
-                    await asyncio.sleep(0.25)
-        finally:
-            with suppress(nats.errors.Error):
-                await answers.unsubscribe()
-
-    async def _receive(self, activity: Activity, came: asyncio.Queue[Msg], reply: str) -> bool:
-        """Take what one request brings; whether it ended as it should."""
-        for_us = 0
-        while for_us < PULL_FRAMES:
-            try:
-                async with asyncio.timeout(SILENCE_S):
-                    message = await came.get()
-            except TimeoutError:
-                return False
-            status = (message.headers or {}).get("Status", "") if not message.data else ""
-            if not status:
-                for_us += 1
-                activity.heard_at = time.monotonic()
-                activity.unsettled += 1
-                self.ingest.merger.offer(message.subject, self._delivery(activity, message))
-            elif message.subject == reply and status != _HEARTBEAT:
-                return status in _ENDED or (message.headers or {}).get("Description", "").startswith(_FULL)
-        return True
-
-    def _delivery(self, activity: Activity, message: Msg) -> _Delivery:
-        # The subject's last part names the sender: with TLS the broker's permissions vouch for it, and on one
-        # machine it keeps a frame from travelling under another office's quota.
-        sender = message.subject.rpartition(".")[2]
-        arrival = Arrival(message.data, "nats", time.time_ns() // 1_000_000, sender)
-        return _Delivery(self, activity, message.reply, arrival)
 
     async def _send(self) -> None:
         while True:
@@ -495,21 +385,3 @@ class _Session:
         ack = await self.ingest.greetings.answer(signed, via="nats", sender=sender)
         ack.partitions = self.told_count
         self.publish(message.reply, ack.SerializeToString())
-
-
-async def _first_of(*work: Coroutine[Any, Any, None]) -> None:
-    """Run all until one ends, which only an error or a cancellation makes them; pass it on."""
-    tasks = [asyncio.create_task(one) for one in work]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        _check_ended(done)
-    finally:
-        await end_tasks(tasks)
-
-
-def _check_ended(done: Iterable[asyncio.Task[Any]]) -> None:
-    for task in done:
-        if task.cancelled():
-            # nats-py cancels the waiting calls of a connection that it closes.
-            raise TransientError("the connection was closed")
-        task.result()
