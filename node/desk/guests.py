@@ -50,7 +50,7 @@ def take_order(store: NodeStore, nik: int, order: rights_pb2.CardOrder, now_ms: 
     store.connection.execute(
         "INSERT INTO job (name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, due_day, "
         "reason, body) VALUES (?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?)",
-        (secrets.token_hex(JOB_NAME_BYTES), *right, str(state), RightBook(store).grip(right).fence,
+        (secrets.token_hex(JOB_NAME_BYTES), *right, str(state), RightBook(store).fence(*right),
          order.asked_ms or now_ms, now_ms, today, reason, body.SerializeToString(deterministic=True)),
     )  # fmt: skip
     store.connection.execute(

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from node.desk import guests
 from node.desk.standing import apply_changes, place
+from node.printing.check import note_checks
 from node.printing.rights import NewsClient, Right, RightBook
 from node.printing.room import RoomTeller
 from node.storage.store import NodeStore
@@ -105,6 +106,7 @@ class RightsKeeper:
                 await self._db(self._book.told, promise)
         await self._claim_beforehand()
         await self._fetch_photos()
+        await self._db(note_checks, self._store, self._now_ms())
         kept = await self._db(self._book.reconsider, self._now_ms())
         if await self._db(self._book.promises, 1):
             wait_ms = 0  # Looked at again, a right is not needed here any more.

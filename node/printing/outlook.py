@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from node.desk.day import day_of
+from node.printing.check import check_took_ms
 from node.printing.condition import Condition, Conditions
 from node.printing.ledger import Ledger
 from node.printing.printers import Mode, Printer, Printers
@@ -90,9 +91,10 @@ def office_day(store: NodeStore, now_ms: int, *, stopped: Collection[str] = ()) 
         asked_ms = reader.asked_ms(now_ms)
         counts = Ledger(store).counts()
         is_short = reader.is_short(policy)
+        check_ms = check_took_ms(store) + policy.check_min * 60_000 if policy.check_waits else 0
     arrivals = _expected(asked_ms, policy, now_ms, is_short=is_short)
     machines = [one.machine(is_stopped=one.printer.address in stopped) for one in stations]
-    seen = outlook(Situation(queue, machines, blanks, now_ms, policy.hours, arrivals))
+    seen = outlook(Situation(queue, machines, blanks, now_ms, policy.hours, arrivals, check_ms))
     in_printers = counts.get(JobState.RESERVED, 0) + counts.get(JobState.SUBMITTED, 0)
     return OfficeDay(
         now_ms, policy, queue, stations, blanks, in_printers, counts.get(JobState.IN_DOUBT, 0), len(arrivals), seen

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from node.desk.day import day_of, zone_of
+from node.printing.check import check_took_ms
 from node.printing.ledger import Ledger
 from node.printing.printers import Printers
 from node.printing.spool import WAITING, JobState
@@ -21,7 +22,7 @@ from sepe.dispatch.outlook import Limit
 from sepe.dispatch.pace import SAMPLES_MAX
 from sepe.dispatch.policy import DAY_MS, JobClass, Policy, class_of, parse_policy
 from sepe.errors import InvalidInputError
-from sepe.products import PRODUCTS
+from sepe.products import DEFAULT_PRODUCT, PRODUCTS
 from sepe.stock import BLANK_PRODUCTS
 from sepe.wire.v1 import event_pb2
 
@@ -175,12 +176,18 @@ class QueueStore:
     def _rows(self, condition: str, now_ms: int) -> list[tuple[object, ...]]:
         # A card that is due only later than tomorrow is none of today's queue.
         tomorrow = day_of(now_ms + DAY_MS, self._store.node).isoformat()
+        # Of earlier epochs the centre has what it ever will.
+        newest = self._store.connection.execute(
+            "SELECT number, durable_seq FROM epoch ORDER BY number DESC LIMIT 1"
+        ).fetchone()
         rows: list[tuple[object, ...]] = self._store.connection.execute(
             "SELECT id, product, issue, state, fence, serial, created_ms, due_day, wanted, reason, "
             "coalesce(p.printer, ''), coalesce(batch, ''), coalesce(position, 0), coalesce(since_ms, 0), "
-            "coalesce(from_ms, 0), epoch, seq FROM job LEFT JOIN job_place p ON p.job = id "
+            "coalesce(from_ms, 0), epoch, seq, "
+            "(SELECT is_voter FROM roll WHERE roll.nik = job.nik), epoch = ? AND seq > ? "
+            "FROM job LEFT JOIN job_place p ON p.job = id "
             f"WHERE {condition} AND {JOB_IS_OPEN} AND due_day <= ?",
-            (tomorrow,),
+            (*newest, tomorrow),
         ).fetchall()
         return rows
 
@@ -190,8 +197,9 @@ class QueueStore:
         today = day_of(now_ms, self._store.node)
         midnights: dict[str, int] = {}
         used = {one.address for one in Printers(self._store).used()}
+        took_ms = check_took_ms(self._store) if policy.check_waits else 0
         for (job, product, issue, state, fence, serial, created_ms, due_day, wanted, reason,
-             printer, batch, position, since_ms, from_ms, epoch, seq) in rows:  # fmt: skip
+             printer, batch, position, since_ms, from_ms, epoch, seq, voter, is_unheard) in rows:  # fmt: skip
             assert isinstance(job, int) and isinstance(issue, int) and isinstance(created_ms, int)
             assert isinstance(position, int) and isinstance(since_ms, int) and isinstance(from_ms, int)
             due = midnights.get(str(due_day))
@@ -199,8 +207,9 @@ class QueueStore:
                 due = midnights[str(due_day)] = self._midnight_ms(str(due_day))
             why = self._reason(job, epoch, seq) if issue > 1 else "new"
             kind = class_of(
-                str(product), issue, why, date.fromisoformat(str(due_day)), bool(wanted), today, policy.vote_day
-            )
+                str(product), issue, why, date.fromisoformat(str(due_day)), bool(wanted), today, policy.vote_day,
+                is_voter=None if voter is None else bool(voter),
+            )  # fmt: skip
             ready_ms, waits_for = from_ms, ""
             match state:
                 case "waiting_due":
@@ -211,6 +220,12 @@ class QueueStore:
                     ready_ms, waits_for = NEVER_MS, Limit.DECISION
                 case "queued" | "waiting_right" if fence is None and not has_line:
                     ready_ms, waits_for = NEVER_MS, Limit.LINE
+            if policy.check_waits and not waits_for and issue == 1 and product == DEFAULT_PRODUCT and epoch:
+                checked_ms = created_ms + policy.check_min * 60_000
+                if is_unheard:
+                    checked_ms = max(checked_ms + took_ms, now_ms + 1) if has_line else NEVER_MS
+                if checked_ms > max(ready_ms, now_ms):
+                    ready_ms, waits_for = checked_ms, Limit.CHECK if has_line or not is_unheard else Limit.LINE
             media = PRODUCTS[str(product)].media or "a4"
             yield Waiting(
                 job,

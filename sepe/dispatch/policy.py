@@ -21,6 +21,8 @@ from sepe.errors import InvalidInputError
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 HEAD_START_HOURS_MAX = 24 * 90
+# Officials speak of minutes to twenty days (DOMAIN §2).
+CHECK_MIN_MAX = 30 * 24 * 60
 # Who turned 17 in the year before the vote has never voted; older ones without a card come after them.
 TURNS_17_DAYS = 365
 _CLOCK = re.compile(r"([01]\d|2[0-4]):([0-5]\d)\Z")
@@ -104,6 +106,9 @@ class Policy:
         blanks_short_below: fewer blanks at hand than this are short; so are fewer than cards waiting.
         first_issues_first: whether reprints stand back while blanks are short.
         recordings_a_day: as the office expects them today; 0: learn it from the days before.
+        check_waits: whether a first issue waits until the centre has its recording and has looked whether the
+            identity is another's.
+        check_min: how long that look takes, minutes, once the recording is there.
     """
 
     vote_day: date | None = None
@@ -113,6 +118,8 @@ class Policy:
     reprints_wait_hours: int = 48
     hours: Hours = Hours()
     recordings_a_day: int = 0
+    check_waits: bool = False
+    check_min: int = 0
 
     @property
     def overtaken_ms_max(self) -> int:
@@ -129,20 +136,22 @@ class Policy:
 
 
 def class_of(  # noqa: PLR0917 - the facts of one job
-    product: str, issue: int, reason: str, due: date, is_in_room: bool, today: date, vote_day: date | None
-) -> JobClass:
+    product: str, issue: int, reason: str, due: date, is_in_room: bool, today: date, vote_day: date | None,
+    *, is_voter: bool | None = None,
+) -> JobClass:  # fmt: skip
     """The class of one job.
 
     Args:
         reason: of the recording, as in a recording line.
         due: the first day on which the card may be printed: for a pupil the 17th birthday.
         is_in_room: somebody waits for it (`sepe node print NIK`).
+        is_voter: as the roll says; ``None``: he is not on it, and the age alone tells.
     """
     if is_in_room:
         return JobClass.ROOM
     if issue > 1:
         return _BY_REASON.get(reason, JobClass.DATA_CHANGE)
-    if product == "ktp-el" and vote_day is not None and today <= vote_day:
+    if product == "ktp-el" and vote_day is not None and today <= vote_day and is_voter is not False:
         if vote_day - timedelta(TURNS_17_DAYS) < due <= vote_day:
             return JobClass.TURNS_17
         if due <= vote_day:
@@ -158,22 +167,28 @@ def parse_policy(document: Mapping[str, object], *, offset_min: int) -> Policy:
     """
     tables = {"": document, **{key: value for key, value in document.items() if isinstance(value, Mapping)}}
     known = {
-        "": {"vote_day", "recordings_a_day", "head_start_hours", "blanks_short", "hours"},
+        "": {"vote_day", "recordings_a_day", "head_start_hours", "blanks_short", "hours", "check"},
         "head_start_hours": {str(kind) for kind in JobClass},
         "blanks_short": {"first_issues_first", "below", "reprints_wait_hours"},
         "hours": {"printing", "desk"},
+        "check": {"waits", "minutes"},
     }
     for name, table in tables.items():
         for key in table:
             if key not in known.get(name, set()):
                 raise _wrong("kunci ini tidak dikenal", f"{name}.{key}".lstrip("."), None)
-    starts, short, hours = (tables.get(name, {}) for name in ("head_start_hours", "blanks_short", "hours"))
+    starts, short, hours, check = (
+        tables.get(name, {}) for name in ("head_start_hours", "blanks_short", "hours", "check")
+    )
     default = Policy()
     opens, closes = _span(hours.get("printing", "08:00-21:00"), "hours.printing")
     desk_opens, desk_closes = _span(hours.get("desk", "08:00-16:00"), "hours.desk")
     first_first = short.get("first_issues_first", True)
     if not isinstance(first_first, bool):
         raise _wrong("true atau false", "blanks_short.first_issues_first", first_first)
+    waits = check.get("waits", default.check_waits)
+    if not isinstance(waits, bool):
+        raise _wrong("true atau false", "check.waits", waits)
     return Policy(
         vote_day=_day(document.get("vote_day", "")),
         head_start_hours={
@@ -189,6 +204,8 @@ def parse_policy(document: Mapping[str, object], *, offset_min: int) -> Policy:
         ),
         hours=Hours(offset_min, opens, closes, desk_opens, desk_closes),
         recordings_a_day=_number(document.get("recordings_a_day", 0), "recordings_a_day", 10**6),
+        check_waits=waits,
+        check_min=_number(check.get("minutes", 0), "check.minutes", CHECK_MIN_MAX),
     )
 
 
