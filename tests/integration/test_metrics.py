@@ -42,7 +42,7 @@ LINES_MAX = 450
 
 
 def page(address: str) -> str:
-    with urllib.request.urlopen(f"{address}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"{address}/metrics", timeout=30) as answer:
         return str(answer.read().decode())
 
 
@@ -70,7 +70,7 @@ class Listener:
 
     def until(self, word: str, times: int = 1) -> None:
         with self._heard:
-            assert self._heard.wait_for(lambda: self.words.count(word) >= times, 20), self.words
+            assert self._heard.wait_for(lambda: self.words.count(word) >= times, 60), self.words
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     worker = told("worker", lambda: start("hub", "worker", hub.directory, "--http", "127.0.0.1:0"))
     node = told("node", lambda: node_run(office, "--printer", printer))
     with running(hub.program), running(worker), running(node):
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while "sepe_node_durable_seq 31.0" not in page(node.ready["http"]):
             assert time.monotonic() < until, node.tail()
             time.sleep(0.1)
