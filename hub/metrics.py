@@ -196,9 +196,9 @@ class _DatabaseFigures(Collector):
         yield info
         for name, text, value in _plain(found):
             yield _gauge(name, text, value)
-        quarantined: dict[str, int] = {}
+        quarantined = dict.fromkeys((*sorted(REASONS), OTHER), 0)
         for reason, count in found.quarantined.items():
-            quarantined[known_reason(reason)] = quarantined.get(known_reason(reason), 0) + count
+            quarantined[known_reason(reason)] += count
         yield _by("sepe_hub_quarantined_frames", "Frames in quarantine.", "reason", quarantined)
         yield _by("sepe_hub_nodes_linked", "Nodes heard within 15 minutes, by line.", "link", found.linked)
         yield _by("sepe_hub_nodes_flagged", "Nodes with something amiss.", "flag", found.flagged)
