@@ -34,7 +34,6 @@ class Kind(IntEnum):
     ROLL_MOVED = event_pb2.KIND_ROLL_MOVED
     CARD_REROUTED = event_pb2.KIND_CARD_REROUTED
     BLANKS_ORDERED = event_pb2.KIND_BLANKS_ORDERED
-    ROLL_ASKED = event_pb2.KIND_ROLL_ASKED
 
 
 BODIES: dict[int, type[Message]] = {
@@ -49,14 +48,12 @@ BODIES: dict[int, type[Message]] = {
     Kind.ROLL_MOVED: event_pb2.RollMoved,
     Kind.CARD_REROUTED: event_pb2.CardRerouted,
     Kind.BLANKS_ORDERED: event_pb2.BlanksOrdered,
-    Kind.ROLL_ASKED: event_pb2.RollAsked,
 }
 
 # Kinds that only the hub may write: an office's frame that carries one is refused.
 HUB_KINDS = frozenset(
     {
         Kind.CASE_DECIDED, Kind.RIGHT_MOVED, Kind.ROLL_MOVED, Kind.CARD_REROUTED, Kind.BLANKS_ORDERED,
-        Kind.ROLL_ASKED,
     }
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ from sepe.rights import FENCE_MAX, HOME_FENCE, Entry, kecamatan_of
 from sepe.wire.v1 import event_pb2
 from sepe_io.sqlite import Connection
 
-_KINDS = frozenset({Kind.RIGHT_MOVED, Kind.ROLL_MOVED, Kind.CARD_REROUTED, Kind.BLANKS_ORDERED, Kind.ROLL_ASKED})
+_KINDS = frozenset({Kind.RIGHT_MOVED, Kind.ROLL_MOVED, Kind.CARD_REROUTED, Kind.BLANKS_ORDERED})
 
 
 def home_machine(connection: Connection, nik: int) -> str:

@@ -1,4 +1,4 @@
-"""What officers decided is to go elsewhere: cards, blanks, a kecamatan's roll; the newest decision on each counts.
+"""What officers decided is to go elsewhere: cards and blanks; the newest decision on each counts.
 
 A decision moves nothing. It says what the hub asks for and to whom a right goes once its holder has promised it
 away, so that a decision which is lost, repeated, late or overtaken by another one doubles no card.
@@ -53,24 +53,10 @@ class BlanksOrder:
     officer: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RollAsk:
-    """A living machine is to hand its kecamatan's roll to another."""
-
-    kecamatan: int
-    from_node: str
-    to_node: str
-    fence: int
-    stamp: int = 0
-    reason: str = ""
-    officer: str = ""
-
-
-Decided = event_pb2.CardRerouted | event_pb2.BlanksOrdered | event_pb2.RollAsked
+Decided = event_pb2.CardRerouted | event_pb2.BlanksOrdered
 
 _REROUTE = "nik, product, issue, from_node, to_node, until_ms, stamp, reason, officer"
 _ORDER = "product, from_node, to_node, count, until_ms, stamp, reason, officer"
-_ROLL = "kecamatan, from_node, to_node, fence, stamp, reason, officer"
 
 
 def apply(connection: Connection, nik: int, stamp: int, said: Decided, prefix: str = "") -> None:
@@ -89,13 +75,6 @@ def apply(connection: Connection, nik: int, stamp: int, said: Decided, prefix: s
                 (said.product, said.from_node, said.to_node, said.count, min(said.until_ms, STAMP_MAX), stamp,
                  said.reason, said.officer),
             )  # fmt: skip
-        case event_pb2.RollAsked():
-            if said.kecamatan_code.isdigit():
-                _upsert(
-                    connection, f"{prefix}roll_ask", "kecamatan", _ROLL,
-                    (int(said.kecamatan_code), said.from_node, said.to_node, min(said.fence, STAMP_MAX), stamp,
-                     said.reason, said.officer),
-                )  # fmt: skip
 
 
 def any_reroute(connection: Connection, now_ms: int) -> bool:
@@ -125,12 +104,6 @@ def blanks_orders(connection: Connection, *, after_ms: int) -> list[BlanksOrder]
         f"SELECT {_ORDER} FROM blanks_order WHERE until_ms > ? AND count > 0 ORDER BY stamp DESC", (after_ms,)
     )
     return [BlanksOrder(*row) for row in rows.fetchall()]
-
-
-def roll_ask_of(connection: Connection, kecamatan: int) -> RollAsk | None:
-    """The newest decision on one roll."""
-    row = connection.execute(f"SELECT {_ROLL} FROM roll_ask WHERE kecamatan = ?", (kecamatan,)).fetchone()
-    return None if row is None else RollAsk(*row)
 
 
 def _upsert(connection: Connection, table: str, key: str, columns: str, values: tuple[object, ...]) -> None:

@@ -62,7 +62,7 @@ CREATE TABLE {table} (
 );
 """
 
-# What officers decided on cards, blanks and rolls that are to go elsewhere: the newest decision on each subject.
+# What officers decided on cards and blanks that are to go elsewhere: the newest decision on each subject.
 _REROUTE_TABLE = """
 CREATE TABLE {table} (
     nik INTEGER NOT NULL,
@@ -92,18 +92,6 @@ CREATE TABLE {table} (
 ) WITHOUT ROWID;
 """
 
-_ROLL_ASK_TABLE = """
-CREATE TABLE {table} (
-    kecamatan INTEGER PRIMARY KEY,
-    from_node TEXT NOT NULL,
-    to_node TEXT NOT NULL,
-    fence INTEGER NOT NULL,
-    stamp INTEGER NOT NULL,
-    reason TEXT NOT NULL,
-    officer TEXT NOT NULL
-);
-"""
-
 # NOT EXISTS, because the upsert's own conflict rule would override an OR IGNORE in the trigger.
 _FIRST_TRIGGERS = tuple(
     f"CREATE TRIGGER head_{name} AFTER {change} ON head WHEN {_SUSPECT.format(row='new')}"
@@ -122,7 +110,7 @@ MARK_SUSPECT = f"INSERT OR IGNORE INTO dirty (nik) {SUSPECT_HEADS} AND nik = ?"
 # Tables that a rebuild makes anew, by the name they have in use.
 _REBUILT_FIRST = {"head": _HEAD_TABLE, "parked": _PARKED_TABLE, "print_right": _RIGHT_TABLE}
 _REBUILT_MOVES = {
-    "reroute": _REROUTE_TABLE, "blanks_order": _BLANKS_ORDER_TABLE, "roll_ask": _ROLL_ASK_TABLE,
+    "reroute": _REROUTE_TABLE, "blanks_order": _BLANKS_ORDER_TABLE
 }  # fmt: skip
 REBUILT = {**_REBUILT_FIRST, "roll_right": _ROLL_RIGHT_TABLE, **_REBUILT_MOVES}
 

@@ -81,9 +81,8 @@ class GrpcRights:
         return answer.returned or answer.reason in ("not_holder", "stale_fence")
 
     async def changes(
-        self, feed: bytes, after: int, *, wait_ms: int, kept: Sequence[Asked], word: Word | None = None,
-        rolls: Sequence[rights_pb2.RollPromise] = (),
-    ) -> rights_pb2.ChangesResponse:  # fmt: skip
+        self, feed: bytes, after: int, *, wait_ms: int, kept: Sequence[Asked], word: Word | None = None
+    ) -> rights_pb2.ChangesResponse:
         """What the centre has to tell. Raises `LinkDownError`, also when the hub does not know us."""
         request = rights_pb2.ChangesRequest(feed=feed, after=after, wait_ms=wait_ms)
         for one in kept[:KEPT_MAX]:
@@ -93,7 +92,6 @@ class GrpcRights:
             request.print_room.CopyFrom(word.room)
             request.left.extend(word.left)
             request.left_total = word.total
-        request.rolls.extend(rolls)
         timeout_s = wait_ms / 1000 + CHANGES_TIMEOUT_S
         answer = await self._ask(request, self._stub().Changes, timeout_s, CHANGES_PREFIX)
         if answer.reason:

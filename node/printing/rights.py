@@ -147,14 +147,12 @@ class NewsClient(RightsClient, Protocol):
         """
 
     async def changes(
-        self, feed: bytes, after: int, *, wait_ms: int, kept: Sequence[Asked], word: Word | None = None,
-        rolls: Sequence[rights_pb2.RollPromise] = (),
-    ) -> rights_pb2.ChangesResponse:  # fmt: skip
+        self, feed: bytes, after: int, *, wait_ms: int, kept: Sequence[Asked], word: Word | None = None
+    ) -> rights_pb2.ChangesResponse:
         """What the centre has to tell, see `sepe.rpc.v1.Rights.Changes`.
 
         Args:
             word: what it is told of our printers; ``None``: nothing new.
-            rolls: promises for whole rolls.
 
         Raises:
             TransientError: no line, or the hub does not know us.

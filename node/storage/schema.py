@@ -349,12 +349,6 @@ CREATE TABLE blanks_wanted (
     reason TEXT NOT NULL,
     PRIMARY KEY (product, to_node)
 ) STRICT, WITHOUT ROWID;
--- Rolls that an officer gives away, while the centre has not heard all of the promise: node/printing/rolls.py.
-CREATE TABLE roll_promise (
-    kecamatan TEXT PRIMARY KEY,
-    fence INTEGER NOT NULL,
-    to_node TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
 """
 
 STEPS = [VERSION_1, ATTACHMENTS, DAMAGE, STOCK, PRINTERS, CONFIRMED, DISPATCH, RIGHTS, WITHDRAWN, ELSEWHERE]

@@ -156,9 +156,8 @@ class Hub:
         raise TransientError("no line")
 
     async def changes(
-        self, feed: bytes, after: int, *, wait_ms: int, kept: Sequence[Asked], word: Word | None = None,
-        rolls: Sequence[rights_pb2.RollPromise] = (),
-    ) -> rights_pb2.ChangesResponse:  # fmt: skip
+        self, feed: bytes, after: int, *, wait_ms: int, kept: Sequence[Asked], word: Word | None = None
+    ) -> rights_pb2.ChangesResponse:
         if not self.is_up:
             raise TransientError("no line")
         self.kept = list(kept)

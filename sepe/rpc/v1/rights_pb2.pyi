@@ -225,7 +225,6 @@ class ChangesRequest(_message.Message):
     PRINT_ROOM_FIELD_NUMBER: _builtins.int
     LEFT_FIELD_NUMBER: _builtins.int
     LEFT_TOTAL_FIELD_NUMBER: _builtins.int
-    ROLLS_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     key_id: _builtins.bytes
     clock_ms: _builtins.int
@@ -249,10 +248,6 @@ class ChangesRequest(_message.Message):
     def left(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeftCard]:
         """With print_room: cards that it will not print today, in the order of its queue, and how many these are in all."""
 
-    @_builtins.property
-    def rolls(self) -> _containers.RepeatedCompositeFieldContainer[Global___RollPromise]:
-        """Rolls that it was asked for and promised never to print under again."""
-
     def __init__(
         self,
         *,
@@ -267,11 +262,10 @@ class ChangesRequest(_message.Message):
         print_room: _sync_pb2.PrintRoom | None = ...,
         left: _abc.Iterable[Global___LeftCard] | None = ...,
         left_total: _builtins.int = ...,
-        rolls: _abc.Iterable[Global___RollPromise] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["print_room", b"print_room"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "clock_ms", b"clock_ms", "feed", b"feed", "kept", b"kept", "key_id", b"key_id", "left", b"left", "left_total", b"left_total", "node", b"node", "print_room", b"print_room", "rolls", b"rolls", "signature", b"signature", "wait_ms", b"wait_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "clock_ms", b"clock_ms", "feed", b"feed", "kept", b"kept", "key_id", b"key_id", "left", b"left", "left_total", b"left_total", "node", b"node", "print_room", b"print_room", "signature", b"signature", "wait_ms", b"wait_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -311,28 +305,6 @@ class LeftCard(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LeftCard: _TypeAlias = LeftCard  # noqa: Y015
-
-@_typing.final
-class RollPromise(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    KECAMATAN_CODE_FIELD_NUMBER: _builtins.int
-    FENCE_FIELD_NUMBER: _builtins.int
-    kecamatan_code: _builtins.str
-    fence: _builtins.int
-    def __init__(
-        self,
-        *,
-        kecamatan_code: _builtins.str = ...,
-        fence: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "kecamatan_code", b"kecamatan_code"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___RollPromise: _TypeAlias = RollPromise  # noqa: Y015
 
 @_typing.final
 class Kept(_message.Message):
@@ -416,7 +388,6 @@ class Change(_message.Message):
     CARD_FIELD_NUMBER: _builtins.int
     BLANKS_FIELD_NUMBER: _builtins.int
     BRING_FIELD_NUMBER: _builtins.int
-    LET_ROLL_GO_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     nik: _builtins.int
     @_builtins.property
@@ -435,8 +406,6 @@ class Change(_message.Message):
     def blanks(self) -> Global___BlanksOnWay: ...
     @_builtins.property
     def bring(self) -> Global___BlanksWanted: ...
-    @_builtins.property
-    def let_roll_go(self) -> Global___LetRollGo: ...
     def __init__(
         self,
         *,
@@ -449,13 +418,12 @@ class Change(_message.Message):
         card: Global___CardOrder | None = ...,
         blanks: Global___BlanksOnWay | None = ...,
         bring: Global___BlanksWanted | None = ...,
-        let_roll_go: Global___LetRollGo | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["blanks", b"blanks", "bring", b"bring", "card", b"card", "let_go", b"let_go", "let_roll_go", b"let_roll_go", "moved", b"moved", "roll", b"roll", "standing", b"standing", "what", b"what"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["blanks", b"blanks", "bring", b"bring", "card", b"card", "let_go", b"let_go", "moved", b"moved", "roll", b"roll", "standing", b"standing", "what", b"what"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blanks", b"blanks", "bring", b"bring", "card", b"card", "let_go", b"let_go", "let_roll_go", b"let_roll_go", "moved", b"moved", "nik", b"nik", "number", b"number", "roll", b"roll", "standing", b"standing", "what", b"what"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blanks", b"blanks", "bring", b"bring", "card", b"card", "let_go", b"let_go", "moved", b"moved", "nik", b"nik", "number", b"number", "roll", b"roll", "standing", b"standing", "what", b"what"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["moved", "let_go", "standing", "roll", "card", "blanks", "bring", "let_roll_go"]  # noqa: Y015
+    _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["moved", "let_go", "standing", "roll", "card", "blanks", "bring"]  # noqa: Y015
     _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
 
@@ -727,30 +695,3 @@ class BlanksWanted(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BlanksWanted: _TypeAlias = BlanksWanted  # noqa: Y015
-
-@_typing.final
-class LetRollGo(_message.Message):
-    """An officer gives this machine's roll to another: promise never to print under this fence."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    KECAMATAN_CODE_FIELD_NUMBER: _builtins.int
-    FENCE_FIELD_NUMBER: _builtins.int
-    TO_NODE_FIELD_NUMBER: _builtins.int
-    kecamatan_code: _builtins.str
-    fence: _builtins.int
-    to_node: _builtins.str
-    def __init__(
-        self,
-        *,
-        kecamatan_code: _builtins.str = ...,
-        fence: _builtins.int = ...,
-        to_node: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "kecamatan_code", b"kecamatan_code", "to_node", b"to_node"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___LetRollGo: _TypeAlias = LetRollGo  # noqa: Y015

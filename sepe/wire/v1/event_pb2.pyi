@@ -48,8 +48,6 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     """An officer decided that another machine is to make a card. Written by the hub."""
     KIND_BLANKS_ORDERED: _Kind.ValueType  # 11
     """An officer decided that blanks are to be brought from one machine to another. Written by the hub."""
-    KIND_ROLL_ASKED: _Kind.ValueType  # 12
-    """An officer decided that a living machine hands its kecamatan's roll to another. Written by the hub."""
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
     """The kinds of event. A frame carries the number in its kinds column, so a reader that does not know
@@ -79,8 +77,6 @@ KIND_CARD_REROUTED: Kind.ValueType  # 10
 """An officer decided that another machine is to make a card. Written by the hub."""
 KIND_BLANKS_ORDERED: Kind.ValueType  # 11
 """An officer decided that blanks are to be brought from one machine to another. Written by the hub."""
-KIND_ROLL_ASKED: Kind.ValueType  # 12
-"""An officer decided that a living machine hands its kecamatan's roll to another. Written by the hub."""
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 class _CardState:
@@ -685,40 +681,3 @@ class BlanksOrdered(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BlanksOrdered: _TypeAlias = BlanksOrdered  # noqa: Y015
-
-@_typing.final
-class RollAsked(_message.Message):
-    """Answered by the holder's promise for the whole roll; then RollMoved."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    KECAMATAN_CODE_FIELD_NUMBER: _builtins.int
-    FROM_NODE_FIELD_NUMBER: _builtins.int
-    TO_NODE_FIELD_NUMBER: _builtins.int
-    FENCE_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    OFFICER_FIELD_NUMBER: _builtins.int
-    kecamatan_code: _builtins.str
-    from_node: _builtins.str
-    to_node: _builtins.str
-    fence: _builtins.int
-    """The fence that is asked for."""
-    reason: _builtins.str
-    officer: _builtins.str
-    def __init__(
-        self,
-        *,
-        kecamatan_code: _builtins.str = ...,
-        from_node: _builtins.str = ...,
-        to_node: _builtins.str = ...,
-        fence: _builtins.int = ...,
-        reason: _builtins.str = ...,
-        officer: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fence", b"fence", "from_node", b"from_node", "kecamatan_code", b"kecamatan_code", "officer", b"officer", "reason", b"reason", "to_node", b"to_node"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___RollAsked: _TypeAlias = RollAsked  # noqa: Y015
