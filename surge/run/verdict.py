@@ -2,8 +2,8 @@
 
 Limits on time stand in the scenario in scenario time. What is measured of programs is machine time: `--faster`
 makes the week pass quicker and no program. So a limit is divided by ``faster``, but never made shorter than
-`FLOOR_S`, which is what the programs' own pauses take (five seconds for an answer over gRPC, a pause, the
-next attempt over NATS).
+`FLOOR_S`, which is what the programs' own time-outs take: an attempt over each kind of line (five seconds to
+open, eight to be greeted) and the pauses between them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from surge.run.meter import Histogram
 from surge.scenario.model import Thresholds
 
-FLOOR_S = 10.0
+FLOOR_S = 20.0
 MIB = 1 << 20
 
 
@@ -146,7 +146,7 @@ def _time(key: str, title: str, value: float | None, limit_s: float, *, faster: 
     scaled = limit_s / faster
     said = f"{limit_s:g} s of the scenario"
     if scaled < FLOOR_S and faster > 1:
-        said += f", {scaled:.2g} s here; held to {FLOOR_S:g} s, what the programs' own pauses take"
+        said += f", {scaled:.2g} s here; held to {FLOOR_S:g} s, what the programs' own time-outs take"
         scaled = FLOOR_S
     return Line(
         key, title, value, "<=", scaled, "s", "; ".join(one for one in (note, said if faster != 1 else "") if one)
