@@ -126,6 +126,19 @@ def test_every_metric_of_the_alerts_and_the_dashboard_is_exported(pages: dict[st
         assert used and {name for name in used if not OF_POSTGRES.fullmatch(name)} <= exported, file.name
 
 
+def test_the_reference_names_every_metric_and_no_other(pages: dict[str, str]) -> None:
+    page = (ROOT / "docs/reference/metrics.md").read_text()
+    told = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    families = {
+        family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
+        for text in pages.values()
+        for family in text_string_to_metric_families(text)
+    }
+    exported = {name for name in families if name.startswith("sepe_")}
+    assert exported <= told, exported - told
+    assert {name for name in told - exported if not OF_POSTGRES.fullmatch(name)} == set()
+
+
 def test_names_and_types_are_as_prometheus_wants_them(pages: dict[str, str]) -> None:
     for name, text in pages.items():
         done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
