@@ -19,7 +19,7 @@ from sepe.ids import HUB_NODE
 from sepe.products import PRODUCTS
 from sepe_io.sqlite import Connection, translated
 
-# The list of all nodes takes 0.1 s of a core for a nation of them; Prometheus asks every 15 s, perhaps twice.
+# A look takes 0.2 s of a core with the 14,570 machines of a nation; Prometheus asks every 15 s, perhaps twice.
 AGE_S_MAX = 10.0
 LINKS = ("nats", "grpc", "import")
 FLAGS = ("revoked", "fork", "clock_ahead", "clock_behind", "quarantine", "silent")
