@@ -28,6 +28,7 @@ from node.printing.keeper import keep_rights
 from node.printing.ledger import Ledger
 from node.printing.press import keep_pressing
 from node.printing.printers import Printer, Printers
+from node.printing.witness import Witness
 from node.settings import DATABASE_NAME, RUN_LOCK_NAME, load_settings
 from node.stock.supplies import supplies
 from node.storage.store import NodeStore
@@ -114,6 +115,8 @@ async def run_node(options: RunOptions, on_ready: OnReady) -> None:
         press = partial(keep_pressing, options.folder, rights=rights, stop=stop, now_ms=now_ms)
         await_word = partial(_hear_first, lambda: office.is_informed, options.hear_s, press)
         tasks.append(asyncio.create_task(_keep(await_word, "press")))
+        resume = partial(_resume_rights, options.folder, lambda: office.has_heard)
+        tasks.append(asyncio.create_task(_keep(resume, "witness")))
         keeper = partial(keep_rights, options.folder, rights, now_ms)
         tasks.append(asyncio.create_task(_keep(keeper, "rights")))
         tasks.append(asyncio.create_task(supervisor.keep_alive()))
@@ -153,6 +156,7 @@ def _adopt(options: RunOptions) -> list[Printer]:
     """The printers that this run uses, remembered for the next."""
     store = NodeStore.open(options.folder)
     try:
+        Witness(store).examine()
         return Printers(store).adopt(options.printers)
     finally:
         store.close()
@@ -230,6 +234,21 @@ async def _hear_first(
             while not is_informed():  # noqa: ASYNC110 - it looks at plain data
                 await asyncio.sleep(HEAR_POLL_S)
     await press()
+
+
+async def _resume_rights(folder: Path, has_heard: Callable[[], bool]) -> None:
+    """What was suspended because the ledger is an older one counts again once the hub told what it knows."""
+    while not has_heard():  # noqa: ASYNC110 - it looks at plain data
+        await asyncio.sleep(HEAR_POLL_S * 10)
+    await asyncio.to_thread(_heard, folder)
+
+
+def _heard(folder: Path) -> None:
+    store = NodeStore.open(folder)
+    try:
+        Witness(store).heard_hub()
+    finally:
+        store.close()
 
 
 def _skew_ms(folder: Path) -> int:

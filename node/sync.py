@@ -17,6 +17,7 @@ from node.link.rights import GrpcRights
 from node.outbox.office import Office, open_office
 from node.outbox.worker import NUDGE_KEY, REFUSAL_KEY
 from node.printing.keeper import RightsKeeper
+from node.printing.witness import Witness
 from node.run import AlreadyRunningError, take_run_lock
 from node.storage.store import NodeStore
 from sepe.errors import TransientError
@@ -67,6 +68,24 @@ def sync(folder: Path, timeout_s: float, *, hub: str = "", nats: str = "") -> Sy
         lock.release()
 
 
+async def hear(folder: Path, timeout_s: float) -> bool:
+    """Greet the hub and learn what it knows of our past; False: no line, or a running node does that by itself."""
+    try:
+        lock = take_run_lock(folder)
+    except AlreadyRunningError:
+        return False
+    try:
+        async with open_office(folder) as office:
+            task = asyncio.create_task(office.relay.run())
+            try:
+                await _until(lambda: task.done() or office.is_informed, timeout_s)
+                return office.has_heard
+            finally:
+                await end_tasks([task])
+    finally:
+        lock.release()
+
+
 def _ask(folder: Path, timeout_s: float) -> SyncReport:
     store = NodeStore.open(folder)
     try:
@@ -102,6 +121,10 @@ async def _relay(folder: Path, timeout_s: float, *, hub: str, nats: str) -> Sync
                 await _until(lambda: task.done() or uploads.done() or uploader.view.is_through, left_s)
             link, reason = view.link, view.refusal or view.alarm or view.reason
             if view.link != "offline":
+                await _until(lambda: task.done() or office.has_heard, max(until_s - time.monotonic(), 0))
+            if office.has_heard:
+                await asyncio.to_thread(_resume, folder)
+            if view.link != "offline":
                 await _settle_rights(folder, office, hub, max(until_s - time.monotonic(), 0))
         finally:
             await end_tasks([task, uploads])
@@ -114,6 +137,15 @@ async def _relay(folder: Path, timeout_s: float, *, hub: str, nats: str) -> Sync
         at.last_seq, at.durable_seq, max(confirmed, 0), link, reason, by_running_node=False,
         attachments_pending=uploader.view.waiting,
     )  # fmt: skip
+
+
+def _resume(folder: Path) -> None:
+    """Rights that were suspended for an older ledger count again."""
+    store = NodeStore.open(folder)
+    try:
+        Witness(store).heard_hub()
+    finally:
+        store.close()
 
 
 async def _settle_rights(folder: Path, office: Office, hub: str, timeout_s: float) -> None:

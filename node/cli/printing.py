@@ -22,6 +22,9 @@ from sepe.nik import Nik
 # A job in one of these is on its way; in any other it is done or waits for something that printing cannot bring.
 MOVING = (JobState.QUEUED, JobState.READY, JobState.RESERVED, JobState.SUBMITTED)
 POLL_SECONDS = 0.2
+# Nothing heard of the centre for so long: perhaps this disk was put back meanwhile. As long as `node run` waits.
+HEARD_MS_MAX = 600_000
+HEAR_S = 3.0
 
 Operator = Annotated[str, typer.Option("--operator", help="Who does it; goes into the event.")]
 Niks = Annotated[list[str] | None, typer.Argument(metavar="[NIK …]", show_default=False)]
@@ -262,6 +265,8 @@ async def _press(store: NodeStore, printer: str, jobs: list[int], until: float) 
     ledger = Ledger(store)
     try:
         await press.use(used)
+        await press.examine()
+        await _hear(store, rights_hub=store.settings.hub)
         while True:
             moved = await press.turn()
             if not _moving(ledger, jobs) or time.monotonic() > until:
@@ -272,6 +277,20 @@ async def _press(store: NodeStore, printer: str, jobs: list[int], until: float) 
         await press.close()
         own.close()
         await rights.close()
+
+
+async def _hear(store: NodeStore, *, rights_hub: str) -> None:
+    """Greet the centre before the first card, where it may know of cards that this ledger does not."""
+    from node.printing.witness import Witness
+    from node.sync import hear
+
+    witness, clock = Witness(store), store.clock()
+    is_stale = clock.heard_ms > 0 and abs(now_ms() - clock.heard_ms) > HEARD_MS_MAX
+    if not rights_hub or not (witness.suspended() or is_stale):
+        return
+    note(say("Menanyakan pusat dahulu …", "Asking the centre first …"))
+    if await hear(store.folder, HEAR_S):
+        witness.heard_hub()
 
 
 def _moving(ledger: Ledger, jobs: list[int]) -> bool:

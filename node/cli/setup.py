@@ -89,6 +89,7 @@ def make_node(folder: Path, settings: NodeSettings, *, token: str, blanks: int, 
         InvalidInputError: no directory can be made there, or the token is not whole.
     """
     from node.link.token import adopt_token
+    from node.printing.witness import Witness
     from sepe_io import keys
 
     try:
@@ -103,6 +104,7 @@ def make_node(folder: Path, settings: NodeSettings, *, token: str, blanks: int, 
     secret = adopt_token(folder, token) if token else ""
     store = NodeStore.create(folder, settings, now_ms=now_ms)
     try:
+        Witness(store).examine()
         if secret:
             store.put(TOKEN_KEY, secret)
         if blanks:

@@ -120,7 +120,7 @@ def coverage(store: NodeStore, *, on: date) -> Coverage:
         printed += is_printed and not is_handed
         if not (is_printed or is_handed):
             under_age += bool(born) and birthday(date.fromisoformat(born), KTP_AGE_YEARS) > on
-            elsewhere += book.fence(nik, DEFAULT_PRODUCT, 1) is None
+            elsewhere += book.grip(Right(nik, DEFAULT_PRODUCT, 1)).fence is None
     return Coverage(len(rows), recorded, printed, handed, under_age, elsewhere)
 
 

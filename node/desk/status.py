@@ -20,6 +20,7 @@ from node.link.notes import (
 )
 from node.printing.ledger import Ledger
 from node.printing.withdrawal import Withdrawals
+from node.printing.witness import Witness
 from node.stock.shelf import Shelf as BlankShelf
 from node.stock.supplies import as_json, supplies
 from node.storage.store import NodeStore
@@ -101,6 +102,7 @@ def warnings(store: NodeStore, now_ms: int) -> Iterable[Caution]:
             f"Jam komputer berbeda {clock.skew_ms // 1000} detik dari jam pusat. Setel jamnya",
             f"The clock differs from the centre's by {clock.skew_ms // 1000} s. Set the clock",
         )
+    yield from _of_an_older_ledger(store)
     if count := prints.get("in_doubt"):
         yield Caution(
             "in_doubt",
@@ -169,6 +171,24 @@ def _of_the_supplies(store: NodeStore, now_ms: int) -> Iterable[Caution]:
             f"{one.printer} sudah mencetak {one.cards_today} kartu hari ini, batas panasnya: pindahkan antreannya",
             f"{one.printer} made {one.cards_today} cards today, all that heat allows: move its queue",
         )
+
+
+def _of_an_older_ledger(store: NodeStore) -> Iterable[Caution]:
+    witness = Witness(store)
+    if witness.suspended() is None:
+        return
+    indonesian = (
+        "Mesin ini dipulihkan dari cadangan atau dipindah; kartu menunggu kabar pusat (sepe node sync). "
+        "Yang tak dapat menunggu: sepe node print DIR NIK --override --reason …"
+    )
+    english = (
+        "This machine was put back from a backup or moved; cards wait to hear the centre (sepe node sync). "
+        "What cannot wait: sepe node print DIR NIK --override --reason …"
+    )
+    if strange := len(witness.strange()):
+        indonesian += f". Pencetak mengingat {strange} kartu yang tidak ada di buku ini"
+        english += f". Printers remember {strange} cards that this ledger does not"
+    yield Caution("restored", indonesian, english)
 
 
 def _of_the_events(store: NodeStore) -> Iterable[Caution]:

@@ -62,6 +62,11 @@ class Office:
         return self.predecessor.is_taken_up if view.link != "offline" else view.has_word
 
     @property
+    def has_heard(self) -> bool:
+        """Whether the hub itself told what it knows of our past."""
+        return self.relay.view.link != "offline" and self.predecessor.is_taken_up
+
+    @property
     def signer(self) -> Signer:
         """This machine's key, as it is now."""
         return self.key.signer

@@ -184,11 +184,13 @@ class Upkeep:
     # Fetching
 
     async def _rest(self, pause_ms: int) -> None:
-        """Until the next pass, or until damage was noted that the hub can be asked for."""
+        """Until the next pass, or until there is something that the hub can be asked for."""
         until_ms = monotonic_ms() + pause_ms
         while monotonic_ms() < until_ms:
-            await asyncio.sleep(min(self._times.fetch_ms, pause_ms) / 1000)
-            if self._is_linked() and await self._has_open():
+            # Rights of a machine that was put back wait for what the hub knows of its past.
+            look_ms = self._times.fetch_ms if self._take_up is None else self._times.step_ms
+            await asyncio.sleep(min(look_ms, pause_ms) / 1000)
+            if self._is_linked() and (self._take_up is not None or await self._has_open()):
                 return
 
     async def _fetch(self) -> None:

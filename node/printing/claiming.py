@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from node.printing.job import Job
 from node.printing.ledger import Ledger
-from node.printing.rights import Right, RightAnswer, RightBook
+from node.printing.rights import SUSPENDED, Right, RightAnswer, RightBook
 from node.printing.spool import Fact, JobState
 from node.storage.store import NodeStore
 
@@ -32,6 +32,8 @@ def take_answer(store: NodeStore, job_id: int, answer: RightAnswer, now_ms: int)
             fence = book.take_grant(right, answer.fence)
             if job.state in _WAITS and job.fence is None and fence is not None:
                 return ledger.grant(job_id, fence, now_ms)
+            if job.state in _WAITS and job.fence is None and book.is_suspended:
+                return ledger.deny(job_id, SUSPENDED, retry_ms=now_ms + ASKED_RETRY_MS, now_ms=now_ms)
             return job
         if job.state not in _WAITS or job.fence is not None:
             return job

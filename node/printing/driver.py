@@ -146,6 +146,13 @@ class PrintDriver(Protocol):
         Unknown and finished jobs are left as they are, without an error.
         """
 
+    async def remembered(self) -> list[str]:
+        """Names of the jobs that the printer remembers, ours and others', finished or not.
+
+        Raises:
+            PrinterUnreachableError: nothing is known.
+        """
+
     async def report(self) -> PrinterReport:
         """The printer's own state.
 

@@ -62,6 +62,9 @@ class FolderDriver:
         if self._confirm is Confirm.VENDOR:
             await asyncio.to_thread(self._withdraw, job_name)
 
+    async def remembered(self) -> list[str]:
+        return await asyncio.to_thread(self._list)
+
     async def report(self) -> PrinterReport:
         return await asyncio.to_thread(self._report)
 
@@ -115,6 +118,15 @@ class FolderDriver:
         except OSError as exc:
             raise PrinterUnreachableError(f"the printer folder cannot be read: {exc.strerror}") from exc
         return JobOutcome.UNKNOWN
+
+    def _list(self) -> list[str]:
+        try:
+            return [
+                one.stem for part in ("", DONE, FAILED, CANCELED) for one in (self._folder / part).glob("*.pdf")
+                if not one.name.startswith(".")
+            ]  # fmt: skip
+        except OSError as exc:
+            raise PrinterUnreachableError(f"the printer folder cannot be read: {exc.strerror}") from exc
 
     def _withdraw(self, job_name: str) -> None:
         pdf = f"{job_name}.pdf"

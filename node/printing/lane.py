@@ -90,6 +90,7 @@ class Lane:
         self._current: Job | None = None
         # Whether the printer says by itself what becomes of the current job.
         self._is_telling = False
+        self._is_memory_heard = False
         self._submitted_s = 0.0
         self._asked_ms: dict[int, int] = {}
         # Since when this printer has had something to do, so that a card's time holds no idling.
@@ -141,7 +142,7 @@ class Lane:
             if fact is Fact.ACCEPTED or (fact is None and job.state is JobState.SUBMITTED):
                 current = replace(job, state=JobState.SUBMITTED)
         self._current = current
-        return moved + await self._watch_withdrawn()
+        return moved + await self._watch_withdrawn() + await self._hear_memory()
 
     async def feed(self, jobs_max: int, *, is_ahead: bool = False) -> int:
         """Give the printer its next jobs until it is busy; return how many moved.
@@ -207,7 +208,9 @@ class Lane:
             if prepared.waiting.media not in taker.media or not self._is_wanted(prepared):
                 return None
             works.ledger.settle(job.id, Fact.PRINTED, now_ms=now_ms)
-            return works.ledger.intend(prepared.job.id, printer=self.printer.address, now_ms=now_ms)
+            following = works.ledger.intend(prepared.job.id, printer=self.printer.address, now_ms=now_ms)
+        works.witness.note_sent()
+        return following
 
     def _is_wanted(self, prepared: Prepared) -> bool:
         """Whether the ledger still wants this attempt from this printer; in the database's thread."""
@@ -324,6 +327,20 @@ class Lane:
             self._current = replace(job, state=JobState.SUBMITTED)
         return fact is Fact.PRINTED
 
+    async def _hear_memory(self) -> int:
+        """Once: ask which jobs the printer remembers; of ours that we do not know, we forgot the cards."""
+        if self._is_memory_heard:
+            return 0
+        try:
+            names = await self._driver.remembered()
+        except (PrinterUnreachableError, PrinterBusyError):
+            return 0
+        self._is_memory_heard = True
+        forgotten = await self._works.db(self._works.witness.hear_printer, names)
+        if forgotten:
+            log.error("press.attempts_forgotten", count=forgotten)
+        return forgotten
+
     async def _watch_withdrawn(self) -> int:
         """Cancel what this printer still has of attempts that a person called ended; return how many ended."""
         withdrawals, now_ms = Withdrawals(self._works.store), self._works.now_ms()
@@ -354,7 +371,9 @@ class Lane:
         if not self._is_wanted(prepared):
             return None
         ledger, now_ms = self._works.ledger, self._works.now_ms()
-        return ledger.intend(prepared.job.id, printer=self.printer.address, now_ms=now_ms)
+        job = ledger.intend(prepared.job.id, printer=self.printer.address, now_ms=now_ms)
+        self._works.witness.note_sent()
+        return job
 
     async def _look(self, job: Job) -> Fact | None:
         """What the printer can say of a job."""

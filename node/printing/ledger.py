@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from node.desk.day import day_of
 from node.printing import spool
+from node.printing.attempt import attempt_name, is_attempt_of
 from node.printing.condition import Conditions
 from node.printing.job import COLUMNS, Job, NewJob
 from node.printing.rights import Right, RightBook
@@ -25,6 +26,8 @@ from sepe.wire.v1 import event_pb2
 
 JOB_NAME_BYTES = 12
 PRINT_FAILURE = "print-failure"
+# In meta: how many intents were ever committed here.
+SENT_KEY = "prints_sent"
 PROVEN = (JobState.PRINTED, JobState.HANDED_OVER)
 PRINTER_FACTS = frozenset({Fact.ACCEPTED, Fact.LOST, Fact.FORGOTTEN, Fact.CANCELED, Fact.ABORTED, Fact.PRINTED})
 _BLANK_STATE = {
@@ -165,6 +168,7 @@ class Ledger:
             self._store.connection.execute("UPDATE job SET printer = ? WHERE id = ?", (printer, job_id))
             if self.job(job_id).state is not JobState.READY:
                 self.settle(job_id, Fact.CLEARED, now_ms=now_ms)
+            self._store.put(SENT_KEY, str(self.sent_count() + 1))
             return self.settle(job_id, Fact.INTENT, now_ms=now_ms)
 
     def allot(self, job_id: int, now_ms: int) -> Job | None:
@@ -185,7 +189,7 @@ class Ledger:
                 self._shelf.put(job.product, serial, BlankState.RESERVED, now_ms=now_ms, job=job_id)
                 self._store.connection.execute("UPDATE job SET serial = ? WHERE id = ?", (serial, job_id))
             if not job.announced:
-                name = secrets.token_hex(JOB_NAME_BYTES)
+                name = attempt_name(self._secret())
                 self._store.connection.execute("UPDATE job SET name = ? WHERE id = ?", (name, job_id))
             return self.job(job_id)
 
@@ -278,6 +282,14 @@ class Ledger:
             )
         return found[0]
 
+    def sent_count(self) -> int:
+        """How many intents this ledger ever committed, repeats counted."""
+        return int(self._store.get(SENT_KEY) or 0)
+
+    def is_our_name(self, name: str) -> bool:
+        """Whether this ledger drew the name, or a copy of it did."""
+        return is_attempt_of(name, self._secret())
+
     def named(self, name: str) -> Job | None:
         """The attempt with this name, as printers and the code on the card have it."""
         found = self._jobs("name = ? LIMIT 1", name)
@@ -343,6 +355,12 @@ class Ledger:
             (job.id, job.epoch, job.seq),
         ).fetchone()
         return bytes(row[0])
+
+    def _secret(self) -> bytes:
+        """The first epoch: every copy of this ledger has it, and nobody else but the centre."""
+        return bytes(
+            self._store.connection.execute("SELECT epoch FROM epoch ORDER BY number LIMIT 1").fetchone()[0]
+        )
 
     def _jobs(self, condition: str, *arguments: object) -> list[Job]:
         rows = self._store.connection.execute(f"SELECT {COLUMNS} FROM job WHERE {condition}", arguments)

@@ -86,6 +86,9 @@ class LpDriver:
     async def cancel(self, job_name: str) -> None:
         await (await self._asking()).cancel(job_name)
 
+    async def remembered(self) -> list[str]:
+        return await (await self._asking()).remembered()
+
     async def report(self) -> PrinterReport:
         return await (await self._asking()).report()
 

@@ -19,7 +19,7 @@ from node.printing.driver import PrintDriver, open_driver
 from node.printing.job import Job
 from node.printing.lane import FAULT_SECONDS, FEED_JOBS_MAX, Lane, reading
 from node.printing.printers import Mode, Printer, Printers
-from node.printing.rights import Right, RightBook, RightsClient
+from node.printing.rights import SUSPENDED, Right, RightBook, RightsClient
 from node.printing.spool import Fact, JobState
 from node.printing.works import DocumentMaker, Works
 from node.settings import PRESS_LOCK_NAME
@@ -84,6 +84,10 @@ class Press:
         for lane in self._lanes.values():
             await lane.close()
         await self._works.close()
+
+    async def examine(self) -> None:
+        """Before the first card: an older ledger prints nothing that may be out already."""
+        await self._works.db(self._works.witness.examine)
 
     async def use(self, printers: Sequence[Printer]) -> None:
         """Work with exactly these printers from now on."""
@@ -219,13 +223,15 @@ class Press:
                     job.nik, job.product, job.issue, above=await works.db(self._above, job)
                 )
             except TransientError:
-                retry_ms = now_ms + NO_LINE_RETRY_MS
-                return moved + await works.db(
-                    lambda until=retry_ms: works.ledger.await_right(NO_LINE, retry_ms=until, now_ms=now_ms)
-                )
+                return moved + await works.db(self._await_line, now_ms)
             await works.db(take_answer, works.store, job.id, answer, self._now_ms())
             moved += 1
         return moved
+
+    def _await_line(self, now_ms: int) -> int:
+        """There is no line: everything without a right waits for one."""
+        reason = SUSPENDED if RightBook(self._works.store).is_suspended else NO_LINE
+        return self._works.ledger.await_right(reason, retry_ms=now_ms + NO_LINE_RETRY_MS, now_ms=now_ms)
 
     def _above(self, job: Job) -> int:
         """The least fence that we can use."""
@@ -249,6 +255,7 @@ async def keep_pressing(
         while not stop.is_set():
             try:
                 with lock.acquire(timeout=0):
+                    await press.examine()
                     await press.run(stop, printers=Printers(store).used)
             except Timeout:
                 await asyncio.sleep(STEP_SECONDS)

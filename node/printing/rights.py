@@ -44,6 +44,11 @@ _KEPT_WORDS = {
 # What waits for the centre's word on a promise asks again so late: by then it has heard.
 PROMISED_RETRY_MS = 60_000
 PROMISED = "dialihkan ke kantor lain oleh petugas pusat"
+# In meta while this machine may not use its rights: node/printing/witness.py.
+SUSPENDED_KEY = "prints_suspended"
+SUSPENDED = (
+    "mesin ini dipulihkan dari cadangan atau dipindah: kartunya mungkin sudah dicetak. Menunggu kabar dari pusat"
+)
 _CARD_WORDS = {"printed": "sudah dicetak", "handed_over": "sudah diserahkan"}
 
 
@@ -180,14 +185,19 @@ class RightBook:
         return Grip(max(int(held), self._roll_fence(right.nik)), int(let_go))
 
     def fence(self, nik: int, product: str, issue: int) -> int | None:
-        """Under which fence this machine may print an issue now; ``None``: it has to ask."""
-        return self.grip(Right(nik, product, issue)).fence
+        """Under which fence this machine may print an issue now; ``None``: it has to ask or hear the centre."""
+        return self._usable(Right(nik, product, issue))
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether no right counts here until the centre was heard; see `node.printing.witness`."""
+        return self._store.get(SUSPENDED_KEY) is not None
 
     def take_grant(self, right: Right, fence: int) -> int | None:
         """The hub says that this machine holds the right; under which fence it may print now."""
         with self._store.transaction():
             self._raise(right, held=fence)
-            return self.grip(right).fence
+            return self._usable(right)
 
     def moved(self, right: Right, holder: str, fence: int) -> None:
         """The hub says who holds the right: jobs here get or lose it."""
@@ -294,7 +304,7 @@ class RightBook:
 
         What a supervisor forced stays as it is. Whoever waits for a right asks again at once.
         """
-        fence = self.grip(right).fence
+        fence = self._usable(right)
         where = (
             f"nik = ? AND product = ? AND issue = ? AND override = '' AND state IN {_OPEN_STATES} "
             "AND fence IS NOT ?"
@@ -318,6 +328,16 @@ class RightBook:
             "AND state = 'waiting_right' AND fence IS NULL",
             *right,
         )
+
+    def fit_all_jobs(self) -> None:
+        """As `fit_jobs` for every job that is open: rights were suspended, or count again."""
+        with self._store.transaction():
+            rights = self._all(f"SELECT DISTINCT nik, product, issue FROM job WHERE state IN {_OPEN_STATES}")
+            for row in rights:
+                self.fit_jobs(Right(*row))
+
+    def _usable(self, right: Right) -> int | None:
+        return None if self.is_suspended else self.grip(right).fence
 
     def _reconsider(self, right: Right, fence: int, decided_ms: int, now_ms: int) -> Asked | None:
         is_decided = now_ms < decided_ms

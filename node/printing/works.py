@@ -21,6 +21,7 @@ from node.printing.ledger import Ledger
 from node.printing.queue import QueueStore, load_policy
 from node.printing.spool import Fact, JobState
 from node.printing.thread import USUAL, DatabaseThread
+from node.printing.witness import Witness
 from node.storage.store import NodeStore
 from sepe.dispatch.order import Key, Queue, Taker, Waiting
 from sepe.dispatch.policy import Policy
@@ -74,6 +75,7 @@ class Works:
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.store)
         self.queue_store = QueueStore(self.store)
+        self.witness = Witness(self.store)
         self.policy = Policy()
         self._changed = asyncio.Event()
         self._database = DatabaseThread("press")

@@ -106,6 +106,9 @@ class ScriptedPrinter:
     async def cancel(self, job_name: str) -> None:
         """Too late: the card is out."""
 
+    async def remembered(self) -> list[str]:
+        return list(self.says)
+
     async def report(self) -> PrinterReport:
         return PrinterReport(PrinterState.IDLE, (), None, 0, accepting=True)
 

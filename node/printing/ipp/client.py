@@ -143,6 +143,9 @@ class IppDriver:
                 # ``not-possible`` and ``not-found`` say that it ended meanwhile, which is no error here.
                 await self._ask(request, self._query_s_max)
 
+    async def remembered(self) -> list[str]:
+        return [name for job in await self._jobs() if (name := job.text("job-name")) is not None]
+
     async def report(self) -> PrinterReport:
         wanted = (
             "printer-state",
@@ -203,6 +206,9 @@ class IppDriver:
     ) -> tuple[Group, ...]:
         # Not-completed is asked first: a job that ends between the two questions is then seen in the
         # second, while the other order could miss it in both.
+        return tuple(job for job in await self._jobs(which) if job.text("job-name") == job_name)
+
+    async def _jobs(self, which: tuple[str, ...] = ("not-completed", "completed")) -> list[Group]:
         found: list[Group] = []
         for one in which:
             request = self._request(
@@ -213,8 +219,8 @@ class IppDriver:
             answer = await self._ask(request, self._query_s_max)
             if answer.code > STATUS_OK_LAST and answer.code != Status.NOT_FOUND:
                 raise PrinterUnreachableError(f"the printer does not list its jobs (status {answer.code:#06x})")
-            found += [job for job in answer.all_groups(Tag.JOB) if job.text("job-name") == job_name]
-        return tuple(found)
+            found += answer.all_groups(Tag.JOB)
+        return found
 
     def _remember(self, job_name: str, job_id: int) -> None:
         self._ids[job_name] = job_id
