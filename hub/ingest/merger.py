@@ -36,7 +36,7 @@ from sepe_io.sqlite import DiskFailedError
 
 # About 0.2 s of merging: long enough that a commit's fsync costs little and that pages which many residents share
 # are written once, short enough that acks flow.
-BATCH_EVENTS_MAX = 24_000
+BATCH_EVENTS_MAX = 32_000
 BATCH_FRAMES_MAX = 256
 BATCH_BYTES_MAX = 16 << 20
 # What waits: a few batches. Above it gRPC stops reading and NATS stops fetching.

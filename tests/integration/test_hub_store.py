@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from hub.engine import place
 from hub.merge import arrival
 from hub.merge.ahead import merge_ahead
 from hub.merge.digest import digest
@@ -25,7 +26,7 @@ from sepe.ids import HUB_NODE
 from sepe.sync.centre import Judgement
 from sepe.wire.v1 import event_pb2, frame_pb2, sync_pb2
 from sepe_io.frames import seal_frame
-from sepe_io.sqlite import transaction
+from sepe_io.sqlite import connect, transaction
 from tests.support.hubs import arrivals, count, durable_seq, let_in, new_hub, send
 from tests.support.world import START_MS, Node, card_moved, nik_of, recorded, stock_moved
 
@@ -268,6 +269,15 @@ def test_batches_proven_ahead_come_to_what_they_come_to_one_after_the_other(tmp_
             found.append((digest(store.connection), [[one.reason for one in batch] for batch in taken], taken))
     assert found[0] == found[1]
     assert found[0][0].kecamatan.keys() == {"537105", "537106"}
+
+
+def test_a_new_database_has_large_pages_and_an_older_one_keeps_its_own(tmp_path: Path) -> None:
+    with new_hub(tmp_path / "new") as made:
+        assert count(made, "PRAGMA page_size") == 8192
+    (tmp_path / "old").mkdir()
+    connect(tmp_path / "old" / "hub.db").close()
+    with closing(place.connect(tmp_path / "old")) as old:
+        assert old.execute("PRAGMA page_size").fetchone() == (4096,)
 
 
 def test_reading_waits_for_no_writer_and_no_writer_for_reading(store: HubStore, node: Node) -> None:
