@@ -86,7 +86,8 @@ def frames(connection: Connection) -> Iterator[bytes]:
 def exposure(connection: Connection, node: str) -> dict[str, Any]:
     """Whose data came from a node: what a notice under UU 27/2022 must name when the machine is lost.
 
-    It covers what reached the hub; what the machine recorded since it was last seen is not known here.
+    It covers what reached the hub; what the machine recorded since it was last seen is not known here. Whose card
+    an officer had moved there is among them, with no event if it was not made.
     """
     people: Counter[int] = Counter()
     kinds: Counter[str] = Counter()
@@ -102,6 +103,12 @@ def exposure(connection: Connection, node: str) -> dict[str, Any]:
                 kinds[kind_name(event.kind)] += 1
                 if event.nik:
                     people[event.nik] += 1
+    for (nik,) in connection.execute(
+        "SELECT DISTINCT r.nik FROM reroute r JOIN print_right p ON p.nik = r.nik AND p.product = r.product"
+        " AND p.issue = r.issue WHERE r.to_node = ?",
+        (node,),
+    ).fetchall():
+        people[nik] += 0
     return {
         "node": node,
         "residents": len(people),
