@@ -18,7 +18,7 @@ import grpc
 
 from hub.dispatch.feed import News
 from hub.dispatch.rights import Answer, RightClaim, RightReturn
-from hub.ingest.writer import WriterThread
+from hub.ingest.writer import Urgency, WriterThread
 from sepe.errors import PeerProtocolError, SepeError, TransientError
 from sepe.ids import HUB_NODE
 from sepe.rights import FENCE_MAX
@@ -213,7 +213,7 @@ class RightsService(rights_pb2_grpc.RightsServicer):
         while self._gathered:
             batch, self._gathered = self._gathered[:BATCH_MAX], self._gathered[BATCH_MAX:]
             try:
-                answers = await self._writer.call(self._decide, [asked for asked, _ in batch])
+                answers = await self._writer.call_as(Urgency.RIGHT, self._decide, [asked for asked, _ in batch])
             except Exception as exc:
                 for _, future in batch:
                     if not future.done():

@@ -349,7 +349,9 @@ class _Session:
     async def _drop_left(self) -> None:
         for partition, since in list(self._leaving.items()):
             if time.monotonic() - since > LEAVE_S and await self.pipe.drop_empty(partition):
-                del self._leaving[partition], self.activity[partition]
+                # Another process may have been given it meanwhile.
+                self._leaving.pop(partition, None)
+                self.activity.pop(partition, None)
                 self._left_over.discard(partition)
                 self._pulls.recut()
 

@@ -74,8 +74,10 @@ class Pipe:
             await self._ensure_stream()
             # Whoever gets a partition back begins with it as if it were new.
             self._resumed &= self._activity.keys()
-            for partition in list(self._activity):
-                await self._ensure_consumer(partition)
+            for partition, activity in list(self._activity.items()):
+                # Leases may take one away while we wait for the broker's word on another.
+                if partition in self._activity:
+                    await self._ensure_consumer(partition, activity)
         except (nats.errors.Error, OSError, TimeoutError) as exc:
             raise TransientError(f"JetStream: {type(exc).__name__} {exc}") from exc
 
@@ -104,7 +106,8 @@ class Pipe:
         name = subjects.consumer(partition)
         try:
             info = await self._js.consumer_info(subjects.STREAM, name)
-            if info.num_pending or info.num_ack_pending or self._activity[partition].unsettled:
+            activity = self._activity.get(partition)
+            if info.num_pending or info.num_ack_pending or activity is None or activity.unsettled:
                 return False
             await self._js.delete_consumer(subjects.STREAM, name)
         except nats.js.errors.NotFoundError:
@@ -144,7 +147,7 @@ class Pipe:
         await self._js.update_stream(corrected(info.config, self.policy, changes))
         _log.warning("stream.corrected", differed=names)
 
-    async def _ensure_consumer(self, partition: int) -> None:
+    async def _ensure_consumer(self, partition: int, activity: Activity) -> None:
         wanted = consumer_config(partition)
         try:
             info = await self._js.consumer_info(subjects.STREAM, subjects.consumer(partition))
@@ -161,17 +164,16 @@ class Pipe:
                 any(getattr(found, name) != getattr(wanted, name) for name in names)
                 or (found.max_deliver or -1) > 0
             ):
-                await self._remake(partition, info, "corrected")
+                await self._remake(partition, activity, info, "corrected")
             elif partition not in self._resumed and info.num_ack_pending:
                 # Handed out before we came, to a hub that was killed; they would come again after ACK_WAIT_S.
-                await self._remake(partition, info, "resumed")
-            elif self._is_stuck(partition, info):
-                await self._remake(partition, info, "stuck")
+                await self._remake(partition, activity, info, "resumed")
+            elif self._is_stuck(partition, activity, info):
+                await self._remake(partition, activity, info, "stuck")
         self._resumed.add(partition)
 
-    def _is_stuck(self, partition: int, info: ConsumerInfo) -> bool:
+    def _is_stuck(self, partition: int, activity: Activity, info: ConsumerInfo) -> bool:
         """Whether it owes us frames, and has delivered nothing to anybody since the last look."""
-        activity = self._activity[partition]
         mark = (
             info.delivered.consumer_seq if info.delivered else 0,
             info.ack_floor.stream_seq if info.ack_floor else 0,
@@ -182,7 +184,7 @@ class Pipe:
         silent = time.monotonic() - activity.heard_at > STUCK_S
         return owes and silent and not moved and activity.unsettled == 0
 
-    async def _remake(self, partition: int, info: ConsumerInfo, reason: str) -> None:
+    async def _remake(self, partition: int, activity: Activity, info: ConsumerInfo, reason: str) -> None:
         """Delete a consumer and make it again where it stood: what was not acknowledged is delivered at once."""
         name = subjects.consumer(partition)
         floor = info.ack_floor.stream_seq if info.ack_floor else 0
@@ -192,7 +194,7 @@ class Pipe:
             config = config.evolve(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=floor + 1)
         await self._js.add_consumer(subjects.STREAM, config)
         self._marks.pop(partition, None)
-        self._activity[partition].heard_at = time.monotonic()
+        activity.heard_at = time.monotonic()
         self.remade += 1
         _log.info("consumer.remade", partition=partition, reason=reason)
 

@@ -102,12 +102,16 @@ class Pulls:
     async def run(self) -> None:
         """One pull loop for each partition that is read, until one fails or this is cancelled."""
         loops: dict[int, asyncio.Task[None]] = {}
+        read: dict[int, Activity] = {}
         try:
             while True:
                 self._changed.clear()
-                await end_tasks([loops.pop(partition) for partition in loops.keys() - self._activity.keys()])
-                for partition in self._activity.keys() - loops.keys():
-                    loops[partition] = asyncio.create_task(self._pull(partition))
+                # By the object: a partition that was given away and came back begins anew.
+                gone = [partition for partition, one in read.items() if self._activity.get(partition) is not one]
+                await end_tasks([loops.pop(partition) for partition in gone])
+                read = dict(self._activity)
+                for partition in read.keys() - loops.keys():
+                    loops[partition] = asyncio.create_task(self._pull(partition, read[partition]))
                 changed = asyncio.create_task(self._changed.wait())
                 try:
                     done, _ = await asyncio.wait([changed, *loops.values()], return_when=asyncio.FIRST_COMPLETED)
@@ -117,7 +121,7 @@ class Pulls:
         finally:
             await end_tasks(loops.values())
 
-    async def _pull(self, partition: int) -> None:
+    async def _pull(self, partition: int, activity: Activity) -> None:
         """Keep one request for frames open, as long as the merger has room."""
         inbox = self._client.new_inbox()
         # Unbounded: what comes was asked for, PULL_FRAMES at a time; a dropped frame would wait for ACK_WAIT_S.
@@ -134,7 +138,7 @@ class Pulls:
                 "idle_heartbeat": HEARTBEAT_S * 1_000_000_000,
             }
         ).encode()
-        number, activity = 0, self._activity[partition]
+        number = 0
         try:
             while True:
                 await self._merger.room()

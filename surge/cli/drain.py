@@ -33,7 +33,9 @@ def drain(
     ] = False,
     partitions: Annotated[int, typer.Option(min=1, max=256, help="Of the stream.")] = 16,
     seed: Annotated[int, typer.Option(help="The same seed makes the same people.")] = 1,
-    calm: Annotated[bool, typer.Option("--calm", help="Kill nothing, for a figure without blows.")] = False,
+    calm: Annotated[
+        bool, typer.Option("--calm", help="Kill nothing; judge how long a quiet office waits.")
+    ] = False,
     keep: Annotated[Path | None, typer.Option(help="Keep offices, hub and logs in this new folder.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
@@ -42,6 +44,9 @@ def drain(
     On the way the stream's leader is killed, then a worker, then an empty server takes the dead one's place. At
     the end nothing may be pending, and the digest must be that of one SQLite hub that was given the same outboxes.
     Exit code 99 when it is not. A million events need some 3 GB of disk and some minutes on two cores.
+
+    Meanwhile one quiet office records now and then; how long it waits for the hub's word is told, and judged (2 s,
+    99 of 100) with --calm: sepe surge drain --offices 1 --events 1000000 --calm --start-postgresql
 
     Example, in half a minute: sepe surge drain --offices 12 --events 6000 --start-postgresql
     """

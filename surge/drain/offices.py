@@ -19,6 +19,7 @@ from hub.merge import registry
 from hub.merge.arrival import VIA_IMPORT, Arrival
 from hub.merge.store import HubStore
 from node.cli.setup import make_node
+from node.desk.residents import mend_residents
 from node.outbox.office import Office, open_office
 from node.outbox.view import RelayTimes, RelayView
 from node.settings import KEY_NAME, NodeSettings
@@ -31,7 +32,7 @@ from sepe_io.frames import seal_frame
 from sepe_io.regions import region_table
 from sepe_io.sqlite import transaction
 from sepe_io.tasks import end_tasks
-from surge.people import Person, Populace
+from surge.people import NikSpace, Person, Populace
 
 PROVINCE = "53"
 TODAY = date(2024, 11, 18)
@@ -94,7 +95,15 @@ def enrol(store: HubStore, made: Sequence[Backlog], *, now_ms: int) -> None:
             registry.add_key(store.connection, one.node, key, now_ms=now_ms)
 
 
-def frames_of(one: Backlog) -> Iterator[Arrival]:
+def one_draft(one: Backlog, number: int) -> Draft:
+    """A recording of the ``number``-th resident of its own."""
+    people = Populace(
+        Random(one.seed + number), kecamatan=one.node[:6], today=TODAY, space=NikSpace(number % 900, 900)
+    )
+    return _recorded(people.person("ktp-el"))
+
+
+def frames_of(one: Backlog, *, received_ms: int) -> Iterator[Arrival]:
     """All that is in an outbox, sealed anew: what a courier would bring."""
     store, signer = NodeStore.open(one.folder), keys.load(one.folder / KEY_NAME)
     try:
@@ -104,7 +113,7 @@ def frames_of(one: Backlog) -> Iterator[Arrival]:
                 node=one.node, epoch=epoch, first_seq=page.first_seq, chain_before=page.chain_before,
                 columns=page.columns, signer=signer,
             )  # fmt: skip
-            yield Arrival(frame, VIA_IMPORT, START_MS)
+            yield Arrival(frame, VIA_IMPORT, received_ms)
             after = page.last_seq
     finally:
         store.close()
@@ -136,6 +145,8 @@ def _make(one: Backlog) -> None:
         drafts = list(_drafts(one))
         for start in range(0, len(drafts), APPEND_EVENTS):
             store.append(drafts[start : start + APPEND_EVENTS], START_MS + start)
+        # What its desk knows of these people, as if it had recorded them: else the relay's upkeep would mend it.
+        mend_residents(store)
     finally:
         store.close()
 

@@ -22,15 +22,20 @@ from hub.merge import log
 from hub.merge.digest import digest
 from hub.merge.store import HubStore
 from hub.read.status import counts
+from node.clock import now_ms
 from node.outbox.view import RelayView
 from sepe.errors import SepeError
 from sepe_io.sqlite import transaction
 from surge.check import Check
 from surge.demo.parts import Part
 from surge.drain.offices import START_MS, Backlog, backlogs, enrol, frames_of, make_offices, relaying
+from surge.drain.quiet import quiet_office
 from surge.lab.cluster import LabCluster
 
 WORKERS = ("w1", "w2")
+# The second machine of Oebobo, which no backlog has.
+QUIET_NODE = "537104-2"
+QUIET_MS_MAX = 2_000
 REPLICAS = 3
 # At these shares of the backlog the stream's leader dies, a worker dies, an empty server replaces the first.
 BLOWS = ((0.25, "server"), (0.45, "worker"), (0.65, "empty server"))
@@ -44,7 +49,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class DrainSettings:
-    """What was asked for. ``database``: the address of an empty PostgreSQL database; ``""`` stays on SQLite."""
+    """What was asked for.
+
+    Attributes:
+        database: the address of an empty PostgreSQL database; ``""`` stays on SQLite.
+        is_struck: kill and replace on the way. Otherwise a quiet office's waits are judged.
+    """
 
     offices: int = 315
     events: int = 1_000_000
@@ -56,12 +66,16 @@ class DrainSettings:
 
 @dataclass(slots=True)
 class DrainReport:
-    """What came of it. Seconds are of this machine with all else that ran; memory is each process's highest."""
+    """What came of it. Seconds are of this machine with all else that ran; memory is each process's highest.
+
+    What a busy machine would show as well: ``cpu_s``, the seconds of a core that each process used.
+    """
 
     settings: DrainSettings
     checks: list[Check] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
     memory_mb: dict[str, int] = field(default_factory=dict)
+    cpu_s: dict[str, float] = field(default_factory=dict)
     story: list[str] = field(default_factory=list)
 
     @property
@@ -78,7 +92,7 @@ class DrainReport:
                 {"name": one.name, "expected": one.expected, "found": one.found, "holds": one.holds}
                 for one in self.checks
             ],
-            "figures": self.figures, "memory_mb": self.memory_mb, "story": self.story,
+            "figures": self.figures, "memory_mb": self.memory_mb, "cpu_s": self.cpu_s, "story": self.story,
         }  # fmt: skip
 
 
@@ -109,21 +123,28 @@ async def run(settings: DrainSettings, folder: Path, say: Say) -> DrainReport:
     made = backlogs(folder / "offices", settings.offices, settings.events, settings.seed)
     began = time.monotonic()
     _make(made, say)
+    quiet = Backlog(QUIET_NODE, folder / "quiet", 0, settings.seed - 1)
+    make_offices([quiet], lambda done: None, 1)
     report.figures["make_s"] = round(time.monotonic() - began, 1)
     hub_dir = folder / "hub"
     with HubStore.create(hub_dir, now_ms=START_MS, database=settings.database) as store:
-        enrol(store, made, now_ms=START_MS)
+        enrol(store, [*made, quiet], now_ms=START_MS)
         with transaction(store.connection):
             set_policy(store.connection, StreamPolicy(replicas=REPLICAS))
             setting.set_count(store.connection, settings.partitions)
     async with _running(folder, hub_dir, say) as stage:
         ready = stage.hub.ready
         say(f"{settings.offices} offices come back with {settings.events} events")
-        async with relaying(made, hub=ready["grpc"], nats=ready["nats"]) as views:
+        lines = {"hub": str(ready["grpc"]), "nats": str(ready["nats"])}
+        async with quiet_office(quiet, **lines) as waits, relaying(made, **lines) as views:
             await _drain(views, stage, report, say)
-            report.memory_mb |= _peaks(stage.processes())
+            _note(report, stage.processes())
         await _end(stage, report)
-    _judge(made, hub_dir, folder / "reference", report, say)
+    report.figures |= waits.figures()
+    if not settings.is_struck:
+        is_quick = report.figures["quiet_p99_ms"] <= QUIET_MS_MAX
+        report.checks.append(Check(f"99 of 100 words to a quiet office within {QUIET_MS_MAX} ms", True, is_quick))
+    _judge([*made, quiet], len(waits.times_ms), folder, report, say)
     return report
 
 
@@ -202,13 +223,13 @@ async def _strike(what: str, stage: _Stage, report: DrainReport) -> str:
     if what == "server":
         stage.dead_server = await stage.cluster.leader() or stage.cluster.servers[0].name
         server = stage.cluster.named(stage.dead_server)
-        report.memory_mb |= _peaks({f"nats-server {server.name}": server.pid})
+        _note(report, {f"nats-server {server.name}": server.pid})
         server.kill()
         return f"nats-server {server.name}, the stream's leader, killed (process {server.pid})"
     if what == "worker":
         name = WORKERS[0]
         child = stage.workers[name].child
-        report.memory_mb |= _peaks({f"worker {name}": child.pid})
+        _note(report, {f"worker {name}": child.pid})
         child.kill()
         await child.wait()
         return f"worker {name} killed (process {child.pid}); the others take its partitions"
@@ -227,10 +248,10 @@ async def _end(stage: _Stage, report: DrainReport) -> None:
         await part.end()
 
 
-def _judge(made: Sequence[Backlog], hub_dir: Path, reference: Path, report: DrainReport, say: Say) -> None:
+def _judge(made: Sequence[Backlog], recorded: int, folder: Path, report: DrainReport, say: Say) -> None:
     """Count at the hub, and give the same outboxes to one SQLite hub."""
     began = time.monotonic()
-    with HubStore.open(hub_dir) as store:
+    with HubStore.open(folder / "hub") as store:
         store.project()
         found, told = counts(store.connection), digest(store.connection).digest
         frames = log.last_number(store.connection)
@@ -240,33 +261,34 @@ def _judge(made: Sequence[Backlog], hub_dir: Path, reference: Path, report: Drai
             "  WHERE f.node = e.node AND f.epoch = e.epoch)"
         ).fetchone()[0]
     say("the hub's digest is known; now one SQLite hub is given the same outboxes")
-    with HubStore.create(reference, now_ms=START_MS) as store:
+    with HubStore.create(folder / "reference", now_ms=START_MS) as store:
         enrol(store, made, now_ms=START_MS)
         for one in made:
-            batch = list(frames_of(one))
+            batch = list(frames_of(one, received_ms=now_ms()))
             for start in range(0, len(batch), MERGE_FRAMES):
                 store.merge(batch[start : start + MERGE_FRAMES])
         store.project()
         expected = digest(store.connection).digest
     report.figures |= {"frames_logged": frames, "judge_s": round(time.monotonic() - began, 1)}
     report.checks += [
-        Check("events at the hub", report.settings.events, found.events),
+        Check("events at the hub", report.settings.events + recorded, found.events),
         Check("histories that are not whole, or hold an event twice", 0, int(doubled)),
         Check("frames in quarantine", 0, found.quarantined),
         Check("digest, as of one SQLite hub with the same frames", expected, told),
     ]
 
 
-def _peaks(processes: dict[str, int]) -> dict[str, int]:
-    """The most memory that each process ever had, MB."""
-    found = {}
+def _note(report: DrainReport, processes: dict[str, int]) -> None:
+    """The most memory that each process ever had, MB, and the seconds of a core that it used."""
+    ticks = os.sysconf("SC_CLK_TCK")
     for name, pid in processes.items():
         # One that has ended meanwhile, or waits to be collected, has no memory any more.
         with suppress(FileNotFoundError):
             for line in Path(f"/proc/{pid}/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):
-                    found[name] = int(line.split()[1]) // 1024
-    return found
+                    report.memory_mb[name] = int(line.split()[1]) // 1024
+            used = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            report.cpu_s[name] = round((int(used[11]) + int(used[12])) / ticks, 1)
 
 
 def text_of(report: DrainReport) -> str:
@@ -276,7 +298,11 @@ def text_of(report: DrainReport) -> str:
         f"{report.settings.events} events of {report.settings.offices} offices in {figures['drain_s']} s,"
         f" {figures['events_per_s']:.0f}/s, {figures['bytes_per_event']} bytes on the wire each",
         *(f"  {line}" for line in report.story),
+        f"a quiet office meanwhile: {figures['quiet_acks']:.0f} recordings, each confirmed after"
+        f" {figures['quiet_p50_ms']} ms (median), {figures['quiet_p99_ms']} (99 of 100),"
+        f" {figures['quiet_max_ms']} (longest)",
         "memory, highest, MB: " + ", ".join(f"{name} {size}" for name, size in sorted(report.memory_mb.items())),
+        "seconds of a core: " + ", ".join(f"{name} {seconds}" for name, seconds in sorted(report.cpu_s.items())),
         *(
             f"{'held  ' if one.holds else 'BROKEN'} {one.name}: {json.dumps(one.found)}"
             + ("" if one.holds else f", expected {json.dumps(one.expected)}")
