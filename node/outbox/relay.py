@@ -25,8 +25,9 @@ from node.outbox.pace import Pace
 from node.outbox.ports import PositionLike
 from node.outbox.probe import proven
 from node.outbox.reopen import KeepLost, find_parting
+from node.outbox.shows import Shows
 from node.outbox.view import RelayTimes, RelayView
-from node.outbox.worker import ALARM_KEY, REFUSAL_KEY, OutboxWorker, RowsGoneError
+from node.outbox.worker import OutboxWorker, RowsGoneError
 from sepe.errors import PeerProtocolError, TransientError
 from sepe.sync.office import (
     Effect,
@@ -83,6 +84,7 @@ class Relay:
         clock_ms: Callable[[], int] = monotonic_ms,
     ) -> None:
         self.view = RelayView()
+        self._shows = Shows(self.view, worker)
         self._worker = worker
         self._lines = lines
         self._pull = pull
@@ -115,9 +117,9 @@ class Relay:
 
     async def run(self) -> None:
         """Relay until cancelled. Every `TransientError` is waited out; anything else ends the run."""
-        self.view.alarm = await self._worker.recall(ALARM_KEY)
+        await self._shows.recall()
         await self._worker.was_nudged()  # What was asked for before we ran is what we are about to do.
-        chores = asyncio.create_task(self._chores())
+        chores = asyncio.create_task(self._shows.chores(self._times, self._clock_ms))
         try:
             while True:
                 async for attempt in self._retry_policy():
@@ -165,7 +167,7 @@ class Relay:
         """
         position = await self._worker.position()
         self._machine = OfficeSync(position.epoch, position.last_seq, position.durable_seq)
-        self._show_position(position)
+        self._shows.position(position)
         reasons: list[str] = []
         for kind in self._lines.order(self._clock_ms()):
             try:
@@ -182,7 +184,7 @@ class Relay:
     async def _hang_up(self) -> None:
         self._machine.link_down()
         lines, self._line, self._better = (self._line, self._better), None, None
-        await self._show_link("offline")
+        await self._shows.link("offline")
         for line in lines:
             if line is not None:
                 await line.link.close()
@@ -245,7 +247,7 @@ class Relay:
         is_nudged = self._is_nudged | await self._worker.was_nudged()
         self._is_nudged = False
         position = position or await self._worker.position()
-        self._show_position(position)
+        self._shows.position(position)
         if position.epoch != self._machine.epoch:
             await self._perform(self._epoch_opened(position))
         elif is_nudged and self._machine.state is State.PARKED:
@@ -264,12 +266,12 @@ class Relay:
             if ack.verdict == sync_pb2.VERDICT_GAP:
                 self._pace.rewound()
             self._hub_ms = ack.hub_ms
-            self._show_position(position)
+            self._shows.position(position)
             if was_greeting and machine.state is State.SYNCING:
                 await self._greeted(ack.hub_ms)
             if machine.durable_seq > durable_before:
                 await self._progressed()
-            await self._show_refusal(machine.refusal)
+            await self._shows.refusal(machine.refusal)
             await self._perform(effects)
             if self._on_word is not None and machine.state is State.SYNCING:
                 await self._on_word(ack, self._open_line)
@@ -279,7 +281,7 @@ class Relay:
         if self.view.link != self._open_line.name:
             _log.info("relay.connected", link=self._open_line.name, pending=self.view.pending)
         self.view.reason = ""
-        await self._show_link(self._open_line.name)
+        await self._shows.link(self._open_line.name)
 
     async def _progressed(self) -> None:
         self._has_headway = True
@@ -316,7 +318,7 @@ class Relay:
         line = self._open_line
         for epoch in await self._earlier():
             if alarm := await bring_level(line, self._worker, epoch):
-                await self._show_alarm(alarm)
+                await self._shows.alarm(alarm)
         line.acks.append(await line.link.greet(await self._worker.hello()))
         self._wake.set()
 
@@ -345,20 +347,20 @@ class Relay:
                 raise TransientError("the hub's word on our history was overtaken by its own progress")
             elsewhere = await self._elsewhere()
         except PeerProtocolError as exc:
-            await self._show_alarm(f"{HISTORY_ALARM}: {exc.reason}")
+            await self._shows.alarm(f"{HISTORY_ALARM}: {exc.reason}")
             raise TransientError(f"the hub's copy of our history cannot be used: {exc}") from exc
         opened = await self._worker.open_epoch(effect.reason, parting.common_seq, elsewhere)
         if effect.reason == "pruned":
             # Stays until a person has looked: only an older copy of the hub or of this machine has those rows.
-            await self._show_alarm(f"rows_gone: the hub lacks rows after {effect.hub_seq} that were pruned here")
+            await self._shows.alarm(f"rows_gone: the hub lacks rows after {effect.hub_seq} that were pruned here")
         elif self.view.alarm.startswith(HISTORY_ALARM):
-            await self._show_alarm("")
+            await self._shows.alarm("")
         await self._history_mended()
         _log.warning(
             "epoch.opened", reason=effect.reason, common_seq=parting.common_seq, lost_events=parting.lost_events,
             written_again=opened.last_seq,
         )  # fmt: skip
-        self._show_position(opened)
+        self._shows.position(opened)
         return self._epoch_opened(opened)
 
     def _epoch_opened(self, position: PositionLike) -> list[Effect]:
@@ -390,39 +392,3 @@ class Relay:
         self.view.switches += 1
         await old.link.close()
         await self._perform(self._machine.link_up(self._clock_ms()))
-
-    # Showing
-
-    async def _chores(self) -> None:
-        """Say every few seconds how the hub is reached; prune now and then. A full disk only delays both."""
-        prune_due_ms = self._clock_ms()
-        while True:
-            with suppress(TransientError):
-                await self._worker.report_link(self.view.link)
-                if self._clock_ms() >= prune_due_ms:
-                    prune_due_ms = self._clock_ms() + self._times.prune_ms
-                    self.view.rows_pruned += await self._worker.prune()
-            await asyncio.sleep(self._times.report_ms / 1000)
-
-    def _show_position(self, position: PositionLike) -> None:
-        self.view.last_seq, self.view.durable_seq = position.last_seq, position.durable_seq
-
-    async def _show_link(self, link: str) -> None:
-        if self.view.link != link:
-            self.view.link = link
-            with suppress(TransientError):
-                await self._worker.report_link(link)
-
-    async def _show_alarm(self, alarm: str) -> None:
-        if self.view.alarm != alarm:
-            self.view.alarm = alarm
-            if alarm:
-                _log.error("relay.alarmed", alarm=alarm)
-            with suppress(TransientError):
-                await self._worker.note(ALARM_KEY, alarm)
-
-    async def _show_refusal(self, refusal: str) -> None:
-        if self.view.refusal != refusal:
-            self.view.refusal = refusal
-            with suppress(TransientError):
-                await self._worker.note(REFUSAL_KEY, refusal)

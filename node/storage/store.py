@@ -15,7 +15,7 @@ from typing import Any
 
 from node.outbox.plan import Page, Row, next_page, sound_page
 from node.settings import DATABASE_NAME, NodeSettings, load_settings
-from node.storage import damage, prune, schema
+from node.storage import damage, outbox, prune, schema
 from node.storage.bell import Ringer
 from node.storage.position import ClockView, Position, Tail
 from sepe import codec, hlc
@@ -34,16 +34,9 @@ LINK_FRESH_MS = 20_000
 # A recording writes the same few pages as the one before it, so a journal of 16 MB instead of 4 moves each of them
 # into the database a quarter as often.
 _CHECKPOINT = "PRAGMA wal_autocheckpoint=4000"
-_ROWS_AFTER = (
-    "SELECT seq, nik, stamp, kind, body, chain FROM outbox WHERE epoch = ? AND seq > ? ORDER BY seq LIMIT ?"
-)
 
 # In meta until the hub was asked what an earlier machine of this name did: node/outbox/predecessor.py.
 PREDECESSOR_KEY = "predecessor"
-
-
-def _is_in(facts: Collection[bytes], row: Row) -> bool:
-    return bool(facts) and codec.fact_digest(row.nik, row.stamp, row.kind, row.body) in facts
 
 
 class NodeStore:
@@ -161,7 +154,7 @@ class NodeStore:
             chain = codec.chain_start(self.node, epoch)
             rows: list[tuple[int, int, int, int, int, bytes, bytes]] = []
             for row in self._rows(old.number, keep_seq):
-                if row.seq in left_out or _is_in(elsewhere, row):
+                if row.seq in left_out or outbox.is_in(elsewhere, row):
                     continue
                 chain = codec.chain_next(chain, row.nik, row.stamp, row.kind, row.body)
                 rows.append((number, len(rows) + 1, row.nik, row.stamp, row.kind, row.body, chain))
@@ -218,7 +211,7 @@ class NodeStore:
             chain = self._chain(number, after_seq)
             if chain is None:
                 return None
-            found = self._found(number, after_seq, max(events_max, 0))
+            found = outbox.rows_after(self.connection, number, after_seq, max(events_max, 0)).fetchall()
             if not found:
                 return None
             if (page := sound_page(chain, after_seq, found)) is not None:
@@ -363,39 +356,16 @@ class NodeStore:
             damage.note(self.connection, number, list(faults), now_ms)
 
     def _tail(self) -> Tail:
-        row = self._one(
-            "SELECT e.number, e.epoch, e.durable_seq, e.stamp_floor, o.seq, o.chain, o.stamp, "
-            "c.hub_ms, c.heard_ms, c.skew_ms "
-            "FROM clock c, (SELECT * FROM epoch ORDER BY number DESC LIMIT 1) e "
-            "LEFT JOIN outbox o ON o.epoch = e.number "
-            "AND o.seq = (SELECT max(seq) FROM outbox WHERE epoch = e.number)"
-        )
-        if row is None:
-            raise StorageDamagedError(f"{DATABASE_NAME} holds no epoch; restore it from a backup")
-        number, epoch, durable_seq, floor, seq, chain, stamp, *clock = row
-        if seq is None:
-            return Tail(number, epoch, durable_seq, 0, codec.chain_start(self.node, epoch), floor, *clock)
-        return Tail(number, epoch, durable_seq, seq, chain, max(stamp, floor), *clock)
+        with sqlite.translated():
+            return outbox.tail_of(self.connection, self.node)
 
     def _chain(self, number: int, seq: int) -> bytes | None:
-        if seq > 0:
-            row = self._one("SELECT chain FROM outbox WHERE epoch = ? AND seq = ?", number, seq)
-            row = row or self._one(
-                "SELECT pruned_chain FROM epoch WHERE number = ? AND pruned_seq = ?", number, seq
-            )
-        else:
-            row = self._one("SELECT epoch FROM epoch WHERE number = ?", number)
-            row = row and (codec.chain_start(self.node, row[0]),)
-        return None if row is None else bytes(row[0])
+        with sqlite.translated():
+            return outbox.chain_at(self.connection, self.node, number, seq)
 
     def _rows(self, number: int, after_seq: int) -> Iterator[Row]:
         with sqlite.translated():
-            for row in self.connection.execute(_ROWS_AFTER, (number, after_seq, -1)):
-                yield Row(*row)
-
-    def _found(self, number: int, after_seq: int, limit: int) -> list[tuple[int, int, int, int, bytes, bytes]]:
-        with sqlite.translated():
-            return list(self.connection.execute(_ROWS_AFTER, (number, after_seq, limit)).fetchall())
+            yield from (Row(*row) for row in outbox.rows_after(self.connection, number, after_seq))
 
     def _insert_rows(self, rows: Iterable[tuple[Any, ...]]) -> None:
         self.connection.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
