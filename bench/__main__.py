@@ -42,6 +42,7 @@ MODULES = {
     "ingest": "ready-made frames of many offices into a running hub",
     "printing": "cards drawn, sent to printers, a queue planned again",
     "rights": "licences to print, claimed and decided",
+    "offices": "hundreds of virtual offices of `surge run` on one machine with their hub (--full: 1,000)",
 }
 
 

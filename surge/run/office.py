@@ -277,4 +277,5 @@ _SERVED = Visitor(0.0)
 def _times(faster: float) -> RelayTimes:
     """The relay's pauses: those that wait for a line keep step with the scenario's outages, down to a second."""
     retry = max(int(RETRY_MS_MAX / max(faster, 1.0)), RETRY_MS_MIN)
-    return RelayTimes(poll_ms=5_000, offline_poll_ms=2_000, retry_max_ms=min(retry, RETRY_MS_MAX), report_ms=60_000)
+    retry = min(retry, RETRY_MS_MAX)
+    return RelayTimes(poll_ms=5_000, offline_poll_ms=2_000, retry_max_ms=retry, report_ms=60_000)
