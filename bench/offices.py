@@ -59,10 +59,10 @@ def run(*, full: bool = False) -> list[Row]:
     rate = RATE // share
     offered = f"{offices} offices offer {rate:,} recordings a second"
     return [
-        Row(f"{offered}: CPU of the generator for each", round(ours_us, 1), "µs", "CPU of the hub", round(hubs_us, 1),
-            Target(value_max=1e6 / RATE)),
+        Row(f"{offered}: CPU of the generator for each", round(ours_us, 1), "µs", "CPU of the hub",
+            round(hubs_us, 1), Target(value_max=1e6 / RATE)),
         Row(f"{offered}: at the hub's disk {SECONDS} s later", float(_acked_by(result, 2 * SECONDS)), "events",
-             "offered", float(totals.offered), Target(ratio_min=1.0)),
+            "offered", float(totals.offered), Target(ratio_min=1.0)),
     ]  # fmt: skip
 
 
