@@ -1,4 +1,4 @@
-"""The benchmarks: `python3 run.py bench [--json FILE] [--only NAME] [--full]`.
+"""The benchmarks: `python3 run.py bench [--json FILE] [--markdown FILE] [--only NAME] [--full]`.
 
 Every figure stands beside a reference that runs in the same minute on the same machine (raw SQLite, a bare HTTP
 POST, the library alone), because these machines are shared and only the ratio can be compared. What is wanted of a
@@ -99,9 +99,29 @@ def _table(title: str, rows: list[tuple[str, Row]]) -> Table:
     return table
 
 
+def _markdown(described: dict[str, Any], rows: list[tuple[str, Row]]) -> str:
+    """The table as ``docs/performance.md`` shows it."""
+    lines = [
+        f"Measured on {described['time'][:10]}: {described['cpu']}, {described['cores']} cores, "
+        f"Python {described['python']}, SQLite {described['sqlite']}, commit {described['commit']}.",
+        "",
+        "| What | Value | Unit | Reference | Value | Ratio | Wanted | |",
+        "|---|---:|---|---|---:|---:|---:|---|",
+    ]
+    for _, row in rows:
+        cells = (
+            row.name, shown(row.value), row.unit, row.reference, shown(row.reference_value),
+            "" if row.ratio is None else f"{row.ratio:.2f}", "" if row.target is None else str(row.target),
+            row.verdict,
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 run.py bench", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows and the machine as JSON")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table as the docs show it")
     parser.add_argument("--only", choices=MODULES, action="append", help="run this one; may be repeated")
     parser.add_argument("--list", action="store_true", help="name the benchmarks and what they measure")
     parser.add_argument(
@@ -131,6 +151,8 @@ def main() -> int:
         }
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(document, indent=1) + "\n")
+    if options.markdown:
+        options.markdown.write_text(_markdown(described, rows), "utf-8")
     title = f"{described['cpu']}, {described['cores']} cores, commit {described['commit']}"
     Console(width=170).print(_table(title, rows))
     for name in failed:
