@@ -131,7 +131,11 @@ def apply(  # noqa: PLR0917 - options of one command
         asked = {(one.nik, one.product, one.issue) for one in cards if one.outcome in {Asked.ASKED, Asked.MOVED}}
         done = _answers(store, asked, wait)
         seen = {one.reroute.from_node: _seen(store, one.reroute.from_node) for one in done}
-    is_all = len(asked) == len(cards) and all(one.stand in {Stand.MOVED, Stand.PRINTED} for one in done)
+    is_all = (
+        len(asked) == len(cards)
+        and not _unnamed(found)
+        and all(one.stand in {Stand.MOVED, Stand.PRINTED} for one in done)
+    )
     if as_json:
         emit(_plan_json(product, found) | {
             "cards": [_card_json(one) for one in cards], "answers": [_progress_json(one) for one in done],
@@ -199,8 +203,16 @@ def _show_plan(found: Relief) -> None:
         ("move", "count", "from", "to"), [[one.kind, one.count, one.from_node, one.to_node] for one in plan.moves]
     )
     say(f"Printed today: {plan.before} as things are, {plan.after} with these moves; {plan.left} are left.")
+    if unnamed := _unnamed(found):
+        say(f"{unnamed} of these cards are not named: their office told how many wait and not which.")
     if plan.silent:
         say(f"Left out, because they told nothing for two hours: {', '.join(plan.silent)}")
+
+
+def _unnamed(found: Relief) -> int:
+    """How many cards of the plan nobody has named."""
+    count = sum(one.count for one in found.plan.moves if one.kind is overflow.Kind.CARDS)
+    return max(0, count - len(found.cards))
 
 
 def _show_cards(cards: Sequence[CardMove]) -> None:

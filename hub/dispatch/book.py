@@ -53,6 +53,8 @@ def own_entry(connection: Connection, nik: int, product: str, issue: int) -> Ent
 
 def own_entries(connection: Connection, niks: Collection[int]) -> dict[tuple[int, str, int], Entry]:
     """The entries of every right of these residents that moved by itself."""
+    if not niks:
+        return {}
     marks = ", ".join("?" * len(niks))
     rows = connection.execute(
         f"SELECT nik, product, issue, holder, fence FROM print_right WHERE nik IN ({marks})", tuple(niks)

@@ -22,6 +22,8 @@ FRAMES_MAX = 64
 
 def refs_of(connection: Connection, niks: Collection[int]) -> dict[int, bytes]:
     """Where the events of these NIK are, by NIK; of whom there are none is missing."""
+    if not niks:
+        return {}
     marks = ", ".join("?" * len(niks))
     rows = connection.execute(f"SELECT nik, refs FROM head WHERE nik IN ({marks})", tuple(niks)).fetchall()
     return {nik: bytes(refs) for nik, refs in rows}
