@@ -111,7 +111,7 @@ def run(
         text = result_json.to_json(result, indent=1) + "\n"
         sys.stdout.write(text) if str(json_file) == "-" else json_file.write_text(text, encoding="utf-8")
     if report is not None and html_file is not None:
-        html_file.write_text(report(result), encoding="utf-8")
+        html_file.write_text(report(result, earlier), encoding="utf-8")
     _show(result, earlier, to_stderr=json_file is not None and str(json_file) == "-")
     if not result.passed:
         raise typer.Exit(EXIT_MISSED)
@@ -252,10 +252,10 @@ def _check_writable(path: Path | None) -> None:
         raise InvalidInputError("no such directory", field="FILE", value=str(path), hint="Make it first.")
 
 
-def _report_writer() -> Callable[[Result], str]:
+def _report_writer() -> Callable[[Result, Result | None], str]:
     from importlib import import_module
 
-    writer: Callable[[Result], str] = import_module("surge.report").html_of
+    writer: Callable[[Result, Result | None], str] = import_module("surge.report").html_of
     return writer
 
 

@@ -358,7 +358,7 @@ class _Player:
         cast, samples = self._cast, self._measured.samples
         printing = sum(bool(seat.printers) for seat in cast.seats)
         could = sum(bool(seat.office.printers) for seat in cast.seats)
-        if printing < could:
+        if printing < could and self._plan.options.printing < 0:
             notes.append(
                 f"{printing} of {could} offices that have printers print: at this pace more cards come out than "
                 "one computer can book; `sepe surge plan` reckons with all of them"

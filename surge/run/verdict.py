@@ -78,8 +78,12 @@ class Line:
 
 
 def lines(limits: Thresholds, found: Found, faster: float) -> list[Line]:
-    """Every threshold of a scenario, those that always hold first."""
-    return [*_always(limits, found), *_times(limits, found, faster), *_means(limits, found)]
+    """Every threshold of a scenario, those that always hold first.
+
+    Of a run that was ended early those are left out whose figure had not come about yet.
+    """
+    every = [*_always(limits, found), *_times(limits, found, faster), *_means(limits, found)]
+    return [one for one in every if found.is_whole or one.value is not None]
 
 
 def _always(limits: Thresholds, found: Found) -> Iterator[Line]:

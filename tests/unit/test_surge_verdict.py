@@ -84,8 +84,10 @@ def test_limits_shrink_with_the_clock_but_not_below_what_programs_need() -> None
 
 
 def test_a_run_that_was_ended_early_is_not_blamed_for_what_was_under_way() -> None:
-    found = replace(GOOD, unsent=50, is_whole=False)
+    found = replace(GOOD, unsent=50, is_whole=False, acks={"4g": Histogram()}, cards_per_hour=None)
     assert missed(found) == []
+    assert missed(replace(found, lost=1)) == ["lost"]
+    assert missed(replace(found, is_whole=True)) == ["unsent", "ack_p95_s:4g", "ack_p99_s:4g", "cards_per_hour"]
 
 
 def test_compare_names_what_got_worse_first_and_what_got_better() -> None:
