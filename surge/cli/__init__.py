@@ -5,7 +5,7 @@ import importlib
 import typer
 
 # A command's module imports what it needs when it is called; listing them all stays quick.
-COMMANDS = ("run", "plan", "scenarios", "world", "chaos", "drain")
+COMMANDS = ("run", "plan", "report", "scenarios", "world", "chaos", "drain")
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]}
