@@ -20,6 +20,8 @@ from hub.merge.registry import add_key
 from hub.merge.store import HubStore
 from hub.read.export import exposure
 from hub.read.person import person
+from hub.read.printers import offices
+from hub.stock.allot import allot
 from hub.stock.index import stock_books
 from node.clock import now_ms
 from node.desk.photos import photo_path
@@ -41,6 +43,7 @@ from tests.support.attachments import picture
 from tests.support.hubs import new_hub, send
 from tests.support.live_hub import until
 from tests.support.office import NOW_MS, line, make_office, record
+from tests.support.postgres import PostgresServer
 from tests.support.processes import Program, hub_run, node_run, sepe
 from tests.support.world import Node, card_moved, recorded
 
@@ -55,9 +58,9 @@ ALL_DAY = '[hours]\nprinting = "00:00-24:00"\ndesk = "00:00-00:01"\n'
 class Desk:
     """A hub's book with three machines, of which the first recorded one resident."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: str = "") -> None:
         self.giver, self.taker, self.third = (Node(name) for name in (GIVER, TAKER, THIRD))
-        self.store = new_hub(folder, [self.giver, self.taker, self.third], is_durable=False)
+        self.store = new_hub(folder, [self.giver, self.taker, self.third], is_durable=False, database=database)
         self.giver.write(recorded(NIK, "MARIA TAEK"))
         send(self.store, self.giver.frames())
 
@@ -161,6 +164,28 @@ def test_a_rebuild_finds_every_decision_again(desk: Desk) -> None:
         desk.store.connection.execute(f"SELECT * FROM {name}").fetchall() for name in ("reroute", "print_right")
     ]
     assert before == after and before[0]
+
+
+def test_a_card_goes_over_and_blanks_are_on_their_way_on_postgresql_too(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    desk = Desk(tmp_path / "hub", postgres.database())
+    try:
+        told = rights_pb2.ChangesRequest(node=GIVER)
+        told.print_room.waiting = 1
+        told.left.add(nik=NIK, product="ktp-el", issue=1, why="blanks")
+        for _ in range(2):
+            desk.store.hear_room(GIVER, told, now_ms=NOW_MS)
+            assert desk.ask() is Asked.ASKED
+        assert [one.waiting for one in offices(desk.store.connection, "ktp-el", NOW_MS)] == [0]
+        assert desk.store.answer_rights([], now_ms=NOW_MS) == []
+        assert desk.claim(GIVER).kept == "rerouted" and desk.stands() is Stand.MOVED
+        assert [change.WhichOneof("what") for change in desk.news(TAKER)] == ["moved", "card"]
+        allot(desk.store, TAKER, SerialRange("ktp-el", "A0001", "A0005"), now_ms=NOW_MS)
+        assert desk.news(TAKER)[-1].blanks.runs[0].last == "A0005"
+        assert exposure(desk.store.connection, TAKER)["residents"] == 1
+    finally:
+        desk.store.close()
 
 
 def let_go(nik: int, *, fence: int = 0, until_ms: int = CLOSE_MS, last: int = 1) -> rights_pb2.ChangesResponse:
