@@ -18,13 +18,14 @@ import subprocess
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.table import MISSED, Row, shown
+from bench.table import MISSED, Row, Target, shown
 
 HERE = Path(__file__).resolve().parent
 # In the order in which they run; what each measures.
@@ -43,6 +44,13 @@ MODULES = {
     "printing": "cards drawn, sent to printers, a queue planned again",
     "rights": "licences to print, claimed and decided",
     "offices": "hundreds of virtual offices of `surge run` on one machine with their hub (--full: 1,000)",
+}
+
+# For modules that give plain mappings.
+WANTED = {
+    "merge": Target(ratio_min=2.0),
+    "merge, PostgreSQL, one worker": Target(ratio_min=1.0),
+    "merge, PostgreSQL, two workers": Target(ratio_min=1.5),
 }
 
 
@@ -77,7 +85,8 @@ def rows_of(name: str, *, full: bool) -> list[Row]:
     """The rows of one benchmark, measured now."""
     run = importlib.import_module(f"bench.{name}").run
     options = {"full": full} if "full" in inspect.signature(run).parameters else {}
-    return [Row.of(row) for row in run(**options)]
+    rows = [Row.of(row) for row in run(**options)]
+    return [row if row.target else replace(row, target=WANTED.get(row.name)) for row in rows]
 
 
 def _table(title: str, rows: list[tuple[str, Row]]) -> Table:
