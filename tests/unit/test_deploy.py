@@ -10,11 +10,14 @@ from xml.etree import ElementTree
 import jsonschema
 import kubernetes_validate
 import pytest
+import typer
 import yaml
 from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+import hub.cli
+import node.cli
 from tests.support.processes import ROOT
 from tests.support.tools import tool
 
@@ -208,3 +211,31 @@ def test_the_windows_service_is_well_formed_and_names_only_what_winsw_knows() ->
     }  # fmt: skip
     assert root.tag == "service" and {child.tag for child in root} <= known
     assert {"id", "executable"} <= {child.tag for child in root}
+
+
+def programs_called() -> list[list[str]]:
+    """Every `sepe …` that a unit, the Compose file or a manifest starts, in words."""
+    units = [
+        line.partition("/bin/sepe ")[2].split(";")[0].split()
+        for unit in UNITS
+        for line in unit.read_text().splitlines()
+        if line.startswith("ExecStart=") and "/bin/sepe " in line
+    ]
+    services = yaml.safe_load((DEPLOY / "compose/compose.yaml").read_text())["services"]
+    compose = [list(map(str, services[name]["command"])) for name in ("hub", "worker")]
+    containers = [
+        container["args"]
+        for pod in pods().values()
+        for container in pod["containers"]
+        if container["image"].startswith("sepe") and "args" in container
+    ]
+    return [*units, *compose, *containers]
+
+
+@pytest.mark.parametrize("words", programs_called(), ids=lambda words: " ".join(words[:2]))
+def test_every_option_that_deploy_gives_to_sepe_exists(words: list[str]) -> None:
+    command: object = typer.main.get_command({"hub": hub.cli.app, "node": node.cli.app}[words[0]])
+    command = command.commands[words[1]]
+    known = {option for parameter in command.params for option in parameter.opts}
+    given = {word.partition("=")[0] for word in words if word.startswith("--")}
+    assert given <= known, given - known
