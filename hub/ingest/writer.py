@@ -13,7 +13,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
@@ -49,14 +49,14 @@ class WriterThread:
     """The one thread that uses the database's writing connection."""
 
     def __init__(self) -> None:
+        # The executor belongs to the loop's own way to threads, so a simulated loop can stand in for it.
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hub-writer")
         self._waiting: dict[Urgency, deque[_Call]] = {one: deque() for one in Urgency}
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._numbers = count()
         self._is_closed = False
         # Calls in a row that were taken although another had waited longer.
         self._row = 0
-        self._thread = threading.Thread(target=self._work, name="hub-writer", daemon=True)
-        self._thread.start()
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``function`` as a word that somebody waits for; see `call_as`."""
@@ -65,43 +65,42 @@ class WriterThread:
     async def call_as(self, urgency: Urgency, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``function`` after what is as urgent and was asked for before it, and after what is more urgent."""
         result: Future[T] = Future()
-        with self._changed:
+        with self._lock:
             if self._is_closed:
                 raise RuntimeError("the writer is closed")
             call = _Call(next(self._numbers), partial(function, *args, **kwargs), result)
             self._waiting[urgency].append(call)
-            self._changed.notify()
+        # As many turns as calls: whichever call each of them takes, all are taken.
+        turn = asyncio.get_running_loop().run_in_executor(self._executor, self._take_turn)
+        turn.add_done_callback(lambda done: result.cancel() if done.cancelled() else None)
         return await asyncio.wrap_future(result)
 
     def close(self) -> None:
         """Wait for the call that runs and drop those that wait."""
-        with self._changed:
+        with self._lock:
             self._is_closed = True
             dropped = [call for waiting in self._waiting.values() for call in waiting]
             for waiting in self._waiting.values():
                 waiting.clear()
-            self._changed.notify()
         for call in dropped:
             call.result.cancel()
-        self._thread.join()
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def _work(self) -> None:
-        while (call := self._next()) is not None:
-            if not call.result.set_running_or_notify_cancel():
-                continue
-            try:
-                call.result.set_result(call.work())
-            except BaseException as exc:
-                call.result.set_exception(exc)
+    def _take_turn(self) -> None:
+        call = self._next()
+        if call is None or not call.result.set_running_or_notify_cancel():
+            return
+        try:
+            call.result.set_result(call.work())
+        except BaseException as exc:
+            call.result.set_exception(exc)
 
     def _next(self) -> _Call | None:
-        """The call to run now, ``None`` once closed."""
-        with self._changed:
-            while not any(self._waiting.values()):
-                if self._is_closed:
-                    return None
-                self._changed.wait()
+        """The call to run now; ``None`` when all were dropped."""
+        with self._lock:
             heads = [waiting for waiting in self._waiting.values() if waiting]
+            if not heads:
+                return None
             oldest = min(heads, key=lambda waiting: waiting[0].number)
             overtakes = heads[0] is not oldest
             if overtakes and self._row >= ROW_MAX:
