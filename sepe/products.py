@@ -60,6 +60,9 @@ PRODUCTS: dict[str, Product] = {
     )
 }
 
+# Papers that stand in for a KTP-el; see above.
+SUBSTITUTES = ("suket", "biodata")
+
 
 @dataclass(frozen=True, slots=True)
 class Eligibility:

@@ -10,11 +10,14 @@ from node.cli.common import AsJson, Dir, opened, print_json, print_table
 from node.clock import now_ms
 from node.desk.day import day_of
 from node.printing.condition import Conditions, Limits
+from node.printing.printers import Printers
 from node.stock.supplies import as_json as condition_json
 from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError
 
-Printer = Annotated[str, typer.Option("--printer", help="Its address; the one in node.toml when left out.")]
+Printer = Annotated[
+    str, typer.Option("--printer", help="Its name or address; may be left out where one printer makes cards.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +33,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """How many cards each ribbon still makes; with --changed, that a new one was put in.
 
-        Example: sepe node ribbon ./oebobo --changed
+        Example: sepe node ribbon ./oebobo --changed --printer depan
         """
         with opened(folder) as store:
             if changed:
@@ -50,7 +53,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:  # fmt: skip
         """What each printer can take in a day and in a row; with numbers, set it.
 
-        Example: sepe node heat ./oebobo --day-cards 100
+        Example: sepe node heat ./oebobo --printer depan --day-cards 100
         """
         with opened(folder) as store:
             if (day_cards, run_cards, rest) != (None, None, None):
@@ -69,18 +72,38 @@ def register(app: typer.Typer) -> None:
 
 
 def _which(store: NodeStore, printer: str) -> str:
-    if address := printer or store.settings.printer:
-        return address
-    raise InvalidInputError("no printer is set", field="--printer", hint="Say --printer ipp://HOST/ipp/print.")
+    """The address of the printer that is meant.
+
+    Raises:
+        InvalidInputError: none has this name or address, or it is not said which of several.
+    """
+    printers = Printers(store)
+    used = printers.used() or printers.adopt()
+    if printer:
+        known = {one.printer for one in Conditions(store).all("")}
+        return printer if printer in known else printers.find(printer).address
+    for_cards = [one for one in used if "card" in one.media]
+    if len(for_cards) == 1:
+        return for_cards[0].address
+    if not used:
+        raise InvalidInputError(
+            "no printer is set", field="--printer", hint="sepe node printers DIR --add ipp://HOST/ipp/print"
+        )
+    names = ", ".join(one.name for one in for_cards or used)
+    raise InvalidInputError("sebutkan pencetak yang mana", field="--printer", hint=f"--printer: {names}")
 
 
 def _show(store: NodeStore, *, as_json: bool) -> None:
     now = now_ms()
-    rows = [condition_json(one, now) for one in Conditions(store).all(day_of(now, store.node).isoformat())]
+    name_of = {one.address: one.name for one in Printers(store).used()}
+    today = day_of(now, store.node).isoformat()
+    rows = [
+        {"name": name_of.get(one.printer, ""), **condition_json(one, now)} for one in Conditions(store).all(today)
+    ]
     if as_json:
         print_json(rows)
         return
-    heads = ("printer", "ribbon_left", "cards_today", "day_cards", "run_cards", "rest_s")
+    heads = ("name", "printer", "ribbon_left", "cards_today", "day_cards", "run_cards", "rest_s")
     print_table(
         (*heads, "stopped_by"),
         [

@@ -23,11 +23,13 @@ from node.desk.plan import Known, Planned, Wanted, plan
 from node.desk.standing import DISPUTED, UNKNOWN, Standing, standing_of
 from node.printing.job import NewJob
 from node.printing.ledger import Ledger
+from node.printing.queue import load_policy
 from node.printing.spool import Fact, JobState, facts_of
 from node.storage.store import NodeStore
 from sepe.attach import KINDS
 from sepe.errors import InvalidInputError, SepeError, TransientError
 from sepe.nik import Nik
+from sepe.products import SUBSTITUTES
 from sepe.recording import Recording, parse_line, parse_recording
 from sepe.region import RegionTable
 
@@ -114,6 +116,8 @@ class Desk:
 
     def _parse(self, line: InputLine, today: date) -> _Parsed:
         recording, warnings = parse_recording(parse_line(line.data), today=today, regions=self._regions)
+        if recording.product in SUBSTITUTES:
+            check_substitute(recording.product, load_policy(self._store.folder, self._store.node).substitute)
         files = tuple(
             take_file(self._photo_base / path, self._store.folder, kind)
             for kind in KINDS
@@ -172,6 +176,19 @@ def record_line(
 ) -> LineResult:
     """Record one line in a transaction of its own."""
     return Desk(store, regions=regions, photo_base=base).record([InputLine(1, line)], now_ms)[0]
+
+
+def check_substitute(product: str, valid: str) -> None:
+    """Only the paper that counts at this election stands in for a card; ``valid`` is ``""`` where both are made.
+
+    Raises:
+        InvalidInputError: it is the other one.
+    """
+    if valid not in ("", product):
+        raise InvalidInputError(
+            f"pengganti KTP-el pada pemilu ini adalah '{valid}'", field="product", value=product,
+            hint="Rekam dengan pengganti itu; yang berlaku diatur supervisor di queue.toml (substitute)",
+        )  # fmt: skip
 
 
 def refused(line: InputLine, exc: SepeError) -> LineResult:

@@ -234,6 +234,9 @@ class Ledger:
     def wake(self, *, today: str, now_ms: int) -> int:
         """Let go what waited for a day or for blanks that are there now, and hold what lacks a blank.
 
+        What lacks its right as well waits for the blank first: a right that nothing can be printed under is better
+        where there are blanks.
+
         Set-based: with a thousand cards waiting this is a handful of statements. Returns how many jobs moved.
         """
         moved: int = 0
@@ -258,8 +261,7 @@ class Ledger:
                 else:
                     moved += execute(
                         "UPDATE job SET state = 'waiting_blank', reason = 'blangko habis', changed_ms = ? "
-                        f"WHERE state IN ('queued', 'ready') AND {JOB_IS_OPEN} AND product = ? "
-                        "AND serial = '' AND fence IS NOT NULL",
+                        f"WHERE state IN ('queued', 'ready') AND {JOB_IS_OPEN} AND product = ? AND serial = ''",
                         (now_ms, product),
                     ).rowcount
         return moved
@@ -317,11 +319,14 @@ class Ledger:
         return self._jobs("1 ORDER BY id DESC LIMIT ?", limit)
 
     def wanting_right(self, now_ms: int, limit: int) -> list[Job]:
-        """Jobs for which the hub is to be asked now."""
+        """Jobs for which the hub is to be asked now; never one that no blank is left for."""
+        marks = ", ".join("?" * len(BLANK_PRODUCTS))
         return self._jobs(
             f"state IN ('queued', 'waiting_right') AND {JOB_IS_OPEN} AND fence IS NULL AND retry_ms <= ? "
+            f"AND (product NOT IN ({marks}) OR serial <> '' OR EXISTS "
+            "(SELECT 1 FROM blank WHERE blank.product = job.product AND blank.state = 'at_hand')) "
             "ORDER BY wanted DESC, issue > 1, id LIMIT ?",
-            now_ms, limit,
+            now_ms, *BLANK_PRODUCTS, limit,
         )  # fmt: skip
 
     def next_ready(self, limit: int, *, wanted_only: bool = False) -> list[Job]:

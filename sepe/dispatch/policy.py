@@ -17,6 +17,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 
 from sepe.errors import InvalidInputError
+from sepe.products import SUBSTITUTES
 
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
@@ -103,6 +104,8 @@ class Policy:
 
     Attributes:
         vote_day: of the election that first voters need their card for; ``None``: no election.
+        substitute: the paper that counts instead of a KTP-el at this election (`sepe.products.SUBSTITUTES`), the
+            only one that is made then; ``""``: any is.
         blanks_short_below: fewer blanks at hand than this are short; so are fewer than cards waiting.
         first_issues_first: whether reprints stand back while blanks are short.
         recordings_a_day: as the office expects them today; 0: learn it from the days before.
@@ -112,6 +115,7 @@ class Policy:
     """
 
     vote_day: date | None = None
+    substitute: str = ""
     head_start_hours: Mapping[JobClass, int] = field(default_factory=lambda: dict(HEAD_START_HOURS))
     first_issues_first: bool = True
     blanks_short_below: int = 50
@@ -167,7 +171,7 @@ def parse_policy(document: Mapping[str, object], *, offset_min: int) -> Policy:
     """
     tables = {"": document, **{key: value for key, value in document.items() if isinstance(value, Mapping)}}
     known = {
-        "": {"vote_day", "recordings_a_day", "head_start_hours", "blanks_short", "hours", "check"},
+        "": {"vote_day", "substitute", "recordings_a_day", "head_start_hours", "blanks_short", "hours", "check"},
         "head_start_hours": {str(kind) for kind in JobClass},
         "blanks_short": {"first_issues_first", "below", "reprints_wait_hours"},
         "hours": {"printing", "desk"},
@@ -191,6 +195,7 @@ def parse_policy(document: Mapping[str, object], *, offset_min: int) -> Policy:
         raise _wrong("true atau false", "check.waits", waits)
     return Policy(
         vote_day=_day(document.get("vote_day", "")),
+        substitute=_substitute(document.get("substitute", "")),
         head_start_hours={
             kind: _number(starts.get(str(kind), hours_), f"head_start_hours.{kind}", HEAD_START_HOURS_MAX)
             for kind, hours_ in HEAD_START_HOURS.items()
@@ -222,6 +227,12 @@ def _day(value: object) -> date | None:
         return value if isinstance(value, date) else date.fromisoformat(str(value))
     except ValueError:
         raise _wrong('tanggal "TTTT-BB-HH", atau "" tanpa pemilu', "vote_day", value) from None
+
+
+def _substitute(value: object) -> str:
+    if value not in ("", *SUBSTITUTES):
+        raise _wrong(f'salah satu dari {", ".join(SUBSTITUTES)}, atau ""', "substitute", value)
+    return str(value)
 
 
 def _span(value: object, name: str) -> tuple[int, int]:

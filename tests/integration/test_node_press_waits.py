@@ -11,6 +11,7 @@ from node.printing.job import Job
 from node.printing.ledger import Ledger
 from node.printing.rights import RightAnswer
 from node.printing.spool import JobState
+from node.stock import SerialRange, Stock
 from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError, TransientError
 from sepe.events import Event, Kind
@@ -92,6 +93,22 @@ def test_a_right_held_elsewhere_keeps_the_card_waiting_with_the_reason(store: No
     turn(store, ScriptedPrinter(), rights=Rights(RightAnswer(False, reason="already_printed", holder="537105-1")))
     (job,) = jobs(store, OTHER_NIK)
     assert (job.state, job.reason) == (JobState.WAITING_RIGHT, "sudah dicetak di 537105-1")
+
+
+def test_no_right_is_asked_for_while_no_blank_is_left_and_the_reason_is_the_blank(tmp_path: Path) -> None:
+    store = make_office(tmp_path / "node")
+    record(store, line(OTHER_NIK), line(HOME_NIK))
+    printer, rights = ScriptedPrinter(), Rights(RightAnswer(True, fence=7))
+    for _ in range(2):
+        turn(store, printer, rights=rights)
+    assert rights.asked == [] and printer.cards == []
+    assert [(job.state, job.reason) for job in Ledger(store).all(2)] == [
+        (JobState.WAITING_BLANK, "blangko habis")
+    ] * 2
+    Stock(store).receive(SerialRange("ktp-el", "A1", "A2"), now_ms=NOW_MS)
+    for _ in range(2):
+        turn(store, printer, rights=rights)
+    assert len(rights.asked) == 1 and len(printer.cards) == 2
 
 
 def test_a_supervisor_prints_without_the_right_and_every_step_says_so(store: NodeStore) -> None:
