@@ -12,16 +12,24 @@ from nats.aio.client import Client as NatsClient
 from nats.js.api import RetentionPolicy
 from typer.testing import CliRunner
 
+from hub.broker_config import Seat
+from hub.broker_run import BrokerOptions, run_broker
 from hub.cli import app
 from hub.ingest import leases
 from hub.ingest.leases import LeaseKeeper
 from hub.merge.store import HubStore
+from hub.tls import HubTls
 from sepe import subjects
+from sepe.errors import TransientError
 from sepe_io import logs
-from sepe_io.channel import close_nats
+from sepe_io.address import join_address
+from sepe_io.channel import NatsIdentity, close_nats, connect_nats
+from sepe_io.process import free_port
+from sepe_io.tasks import end_tasks
 from surge.lab.cluster import LabCluster
-from tests.support.live_hub import make_hub, running_hub
+from tests.support.live_hub import enrol, make_hub, running_hub
 from tests.support.relay_rig import Hub, in_thread, make_office, relaying, until, write_backlog
+from tests.support.world import Node
 
 OFFICES = ("537104-1", "537105-1", "530302-1")
 
@@ -196,3 +204,54 @@ async def test_whatever_happens_to_the_servers_the_offices_and_the_hub_have_the_
         assert {str(node): seq for node, seq in rows} == written
         assert store.connection.execute("SELECT COUNT(*) FROM quarantine").fetchone()[0] == 0
     assert rig.counts().events == sum(written.values())
+
+
+async def test_servers_that_the_hub_tends_prove_themselves_and_know_every_office_within_seconds(
+    tmp_path: Path,
+) -> None:
+    directory = make_hub(tmp_path / "hub")
+    sepe_hub("stream", directory, "--replicas", 3)
+    routes = [("127.0.0.1", free_port()) for _ in range(3)]
+    told = tuple(join_address(*route) for route in routes)
+    servers: list[asyncio.Task[None]] = []
+    urls: list[str] = []
+    try:
+        for number, route in enumerate(routes, 1):
+            options = BrokerOptions(
+                directory, Seat(f"n{number}", route, told), ("127.0.0.1", free_port()), tls="on"
+            )
+            servers.append(asyncio.create_task(run_broker(options, urls.append)))
+        await until(lambda: len(urls) == 3, urls)
+        async with running_hub(directory, nats=",".join(urls), tls="on"):
+            async with asyncio.timeout(20):
+                while await doctor(directory):  # noqa: ASYNC110 - a command
+                    await asyncio.sleep(0.3)
+            node = Node("537104-1")
+            identity = NatsIdentity(HubTls(directory).ca_pem, node.signer, subjects.inbox(node.name))
+
+            async def let_in() -> list[bool]:
+                found = []
+                for url in urls:
+                    try:
+                        client = await connect_nats(
+                            url, name="office", on_error=lambda exc: None, on_down=lambda: None, identity=identity
+                        )
+                        await close_nats(client)
+                        found.append(True)
+                    except TransientError:
+                        found.append(False)
+                return found
+
+            assert await let_in() == [False] * 3
+            with HubStore.open(directory) as store:
+                enrol(store, node)
+            async with asyncio.timeout(20):
+                while await let_in() != [True] * 3:  # noqa: ASYNC110 - other processes
+                    await asyncio.sleep(0.3)
+            with HubStore.open(directory) as store:
+                store.revoke(node.name, now_ms=1)
+            async with asyncio.timeout(20):
+                while await let_in() != [False] * 3:  # noqa: ASYNC110 - other processes
+                    await asyncio.sleep(0.3)
+    finally:
+        await end_tasks(servers)
