@@ -10,7 +10,7 @@ from pathlib import Path
 from hub.engine.image import REFS_MAX, ROWS_MAX, TABLE, table_image
 from hub.engine.rows import NUMBER_COLUMNS, HeadRows
 from sepe.head import HASH_MASK
-from sepe_io.sqlite import Connection, StorageBusyError, translated
+from sepe_io.sqlite import Connection, StorageBusyError, StorageDamagedError, translated
 
 # Below it the image's three pages and its file cost more than binding the values does.
 IMAGE_ROWS_MIN = 400
@@ -44,10 +44,9 @@ def write_heads(connection: Connection, rows: HeadRows, table: str) -> None:
     for start in range(0, len(rows), ROWS_MAX):
         part = rows.part(start, start + ROWS_MAX)
         alias = _free_alias(connection) if len(part) >= IMAGE_ROWS_MIN else ""
-        if not alias:
+        if not alias or not _attach(connection, table_image(part), alias):
             _write_few(connection, part, table)
             continue
-        _attach(connection, table_image(part), alias)
         # WHERE: without it SQLite would read ON as the beginning of a join.
         connection.execute(_UPSERT.format(table=table, rows=f"SELECT {_COLUMNS} FROM {alias}.{TABLE} WHERE true"))
 
@@ -56,21 +55,32 @@ def _write_few(connection: Connection, rows: HeadRows, table: str) -> None:
     connection.executemany(_UPSERT.format(table=table, rows=_VALUES), rows.tuples())
 
 
-def _attach(connection: Connection, image: bytes, alias: str) -> None:
-    """The image as a database beside ours. Its file has no name any more when this returns.
+def _attach(connection: Connection, image: bytes, alias: str) -> bool:
+    """Have the image as a database beside ours; ``False``: there is room for it nowhere.
 
-    A kill in the middle may leave the name, for its owner's eyes alone, in memory or in the temporary folder.
+    Its file has no name any more when this returns. A kill in the middle may leave the name, for its owner's eyes
+    alone.
     """
-    handle, name = tempfile.mkstemp(prefix="sepe-heads-", dir=_MEMORY if _MEMORY.is_dir() else None)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(image)
-        # Immutable: SQLite takes no locks and looks for no journal.
-        connection.execute(f"ATTACH DATABASE ? AS {alias}", (f"{Path(name).as_uri()}?mode=ro&immutable=1",))
-        connection.execute(f"SELECT 1 FROM {alias}.{TABLE} LIMIT 1").fetchone()
-    finally:
-        with suppress(OSError):
-            Path(name).unlink()
+    for folder in (_MEMORY, Path(tempfile.gettempdir())):
+        try:
+            handle, name = tempfile.mkstemp(prefix="sepe-heads-", dir=folder)
+        except OSError:
+            continue
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(image)
+            with translated():
+                # Immutable: SQLite takes no locks and looks for no journal.
+                connection.execute(
+                    f"ATTACH DATABASE ? AS {alias}", (f"{Path(name).as_uri()}?mode=ro&immutable=1",)
+                )
+            return True
+        except (OSError, StorageDamagedError):
+            continue
+        finally:
+            with suppress(OSError):
+                Path(name).unlink()
+    return False
 
 
 def _free_alias(connection: Connection) -> str:

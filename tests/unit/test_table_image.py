@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -61,3 +63,31 @@ def test_rows_by_image_and_row_by_row_add_up_alike_and_no_file_stays(
         assert not list((tmp_path / "memory").iterdir())
         connection.close()
     assert found[0] == found[1]
+
+
+def test_without_room_for_an_image_the_rows_are_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        def __init__(self, handle: int, mode: str) -> None:
+            os.close(handle)
+
+        def __enter__(self) -> Full:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def write(self, data: bytes) -> None:
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+    rows = made(2000, 2, 7)
+    monkeypatch.setattr(embedded, "_MEMORY", tmp_path)
+    monkeypatch.setattr(os, "fdopen", Full)
+    connection = connect(tmp_path / "hub.db")
+    connection.execute(REBUILT["head"].format(table="head").strip().rstrip(";"))
+    with transaction(connection):
+        embedded.write_heads(connection, rows, "head")
+    assert connection.execute("SELECT * FROM head").fetchall() == rows.tuples()
+    assert not list(tmp_path.glob("sepe-heads-*"))
+    connection.close()
