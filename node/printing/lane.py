@@ -24,10 +24,10 @@ from node.printing.driver import (
     PrinterUnreachableError,
 )
 from node.printing.job import Job
+from node.printing.memory import DOUBT_RETRY_MS, PrinterMemory
 from node.printing.printers import Mode, Printer, Printers
 from node.printing.spool import Fact, JobState
 from node.printing.thread import URGENT
-from node.printing.withdrawal import HOLDING, OVER, Withdrawals, Withdrawn
 from node.printing.works import Prepared, Works
 from sepe.dispatch.order import ANY, Taker
 from sepe.errors import SepeError
@@ -38,7 +38,6 @@ log = logger(__name__)
 
 # Jobs per turn: a turn stays short, so that a job which someone waits for overtakes the queue soon.
 FEED_JOBS_MAX = 20
-DOUBT_RETRY_MS = 30_000
 DRAWN_AGE_MS_MAX = 600_000
 IDLE_SECONDS = 1.0
 WATCH_SECONDS = 1.0
@@ -90,7 +89,7 @@ class Lane:
         self._current: Job | None = None
         # Whether the printer says by itself what becomes of the current job.
         self._is_telling = False
-        self._is_memory_heard = False
+        self._memory = PrinterMemory(works, driver)
         self._submitted_s = 0.0
         self._asked_ms: dict[int, int] = {}
         # Since when this printer has had something to do, so that a card's time holds no idling.
@@ -142,7 +141,7 @@ class Lane:
             if fact is Fact.ACCEPTED or (fact is None and job.state is JobState.SUBMITTED):
                 current = replace(job, state=JobState.SUBMITTED)
         self._current = current
-        return moved + await self._watch_withdrawn() + await self._hear_memory()
+        return moved + await self._memory.examine(address)
 
     async def feed(self, jobs_max: int, *, is_ahead: bool = False) -> int:
         """Give the printer its next jobs until it is busy; return how many moved.
@@ -326,46 +325,6 @@ class Lane:
         if fact is Fact.ACCEPTED:
             self._current = replace(job, state=JobState.SUBMITTED)
         return fact is Fact.PRINTED
-
-    async def _hear_memory(self) -> int:
-        """Once: ask which jobs the printer remembers; of ours that we do not know, we forgot the cards."""
-        if self._is_memory_heard:
-            return 0
-        try:
-            names = await self._driver.remembered()
-        except (PrinterUnreachableError, PrinterBusyError):
-            return 0
-        self._is_memory_heard = True
-        forgotten = await self._works.db(self._works.witness.hear_printer, names)
-        if forgotten:
-            log.error("press.attempts_forgotten", count=forgotten)
-        return forgotten
-
-    async def _watch_withdrawn(self) -> int:
-        """Cancel what this printer still has of attempts that a person called ended; return how many ended."""
-        withdrawals, now_ms = Withdrawals(self._works.store), self._works.now_ms()
-        ended = 0
-        for one in await self._works.db(withdrawals.watched, self.printer.address, now_ms):
-            if abs(now_ms - self._asked_ms.get(one.job, -DOUBT_RETRY_MS)) >= DOUBT_RETRY_MS:
-                ended += await self._drop_withdrawn(withdrawals, one)
-        return ended
-
-    async def _drop_withdrawn(self, withdrawals: Withdrawals, one: Withdrawn) -> int:
-        try:
-            outcome = await self._driver.outcome(one.name)
-            if outcome in HOLDING:
-                await self._driver.cancel(one.name)
-                log.warning("press.withdrawn_job_canceled", job=one.job)
-                return 0  # What became of it is asked next time, soon.
-        except (PrinterUnreachableError, PrinterBusyError):
-            return 0
-        self._asked_ms[one.job] = self._works.now_ms()
-        if outcome in OVER or outcome is JobOutcome.PRINTED:
-            await self._works.db(withdrawals.ended, one.job, outcome)
-            level = log.error if outcome is JobOutcome.PRINTED else log.info
-            level("press.withdrawn_job_ended", job=one.job, outcome=str(outcome))
-            return 1
-        return 0
 
     def _intend(self, prepared: Prepared) -> Job | None:
         if not self._is_wanted(prepared):

@@ -8,11 +8,9 @@ takes its fence from there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from node.desk.day import zone_of
+from node.printing.answer import IN_HAND, QUEUED, RightAnswer
 from node.printing.spool import JobState
 from node.storage.store import NodeStore
 from sepe.rights import HOME_FENCE, NO_FENCE, Grip, Reply, asked, is_home, kecamatan_of
@@ -32,15 +30,9 @@ YIELDING = frozenset(
 )  # fmt: skip
 # A card is about to be made: the job lacks nothing but a printer.
 NEAR = frozenset({JobState.QUEUED, JobState.READY})
-IN_HAND, QUEUED = "in_hand", "queued"
 # States of a job that may still take another fence.
 _OPEN_STATES = "('queued', 'waiting_right', 'waiting_blank', 'waiting_due', 'held', 'ready', 'failed')"
 
-_KEPT_WORDS = {
-    IN_HAND: "kartunya sedang atau sudah dibuat di sana",
-    QUEUED: "akan dicetak di sana",
-    "rerouted": "dialihkan ke sana oleh petugas pusat",
-}
 # What waits for the centre's word on a promise asks again so late: by then it has heard.
 PROMISED_RETRY_MS = 60_000
 PROMISED = "dialihkan ke kantor lain oleh petugas pusat"
@@ -49,7 +41,6 @@ SUSPENDED_KEY = "prints_suspended"
 SUSPENDED = (
     "mesin ini dipulihkan dari cadangan atau dipindah: kartunya mungkin sudah dicetak. Menunggu kabar dari pusat"
 )
-_CARD_WORDS = {"printed": "sudah dicetak", "handed_over": "sudah diserahkan"}
 
 
 class Right(NamedTuple):
@@ -74,60 +65,6 @@ class Asked(NamedTuple):
     right: Right
     fence: int
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class RightAnswer:
-    """The hub's answer to a claim.
-
-    Attributes:
-        granted: this node may print; ``fence`` then goes into every step of the attempt.
-        reason: why not: ``held``, ``in_hand``, ``already_printed``, ``nik_conflict`` …; ``""`` when granted.
-        holder: the node that holds the right, or that made the card.
-        asked_ms, kept: since when the holder is asked to let go, and why it keeps the right, if it said so.
-        printed_ms, card_state, serial: of the card that is out.
-        next_issue: the first issue of which no card was made, where that is known.
-    """
-
-    granted: bool
-    fence: int = 0
-    reason: str = ""
-    holder: str = ""
-    asked_ms: int = 0
-    kept: str = ""
-    holder_seen_ms: int = 0
-    printed_ms: int = 0
-    card_state: str = ""
-    serial: str = ""
-    next_issue: int = 0
-
-    def told(self, node: str) -> str:
-        """Why there is no right, as the operator of ``node`` reads it."""
-        match self.reason:
-            case "held" if self.kept:
-                why = _KEPT_WORDS.get(self.kept, self.kept)
-                return f"hak cetak dipegang {self.holder}: {why}"
-            case "held" if self.asked_ms:
-                seen = f", terakhir terhubung {_when(self.holder_seen_ms, node)}" if self.holder_seen_ms else ""
-                return f"hak cetak dipegang {self.holder}; sudah diminta, menunggu jawabannya{seen}"
-            case "held":
-                return f"hak cetak dipegang {self.holder}"
-            case "in_hand":
-                return f"sedang dibuat di {self.holder}; menunggu hasilnya"
-            case "already_printed" | "superseded":
-                done = _CARD_WORDS.get(self.card_state, "sudah dicetak")
-                at = f" pada {_when(self.printed_ms, node)}" if self.printed_ms else ""
-                blank = f", blangko {self.serial}" if self.serial else ""
-                newer = " (terbitan yang lebih baru)" if self.reason == "superseded" else ""
-                return f"{done} di {self.holder}{at}{blank}{newer}"
-            case "nik_conflict":
-                return "identitas berbeda, menunggu keputusan pusat"
-            case "dead":
-                return "pemegang NIK tercatat meninggal"
-            case "revoked" | "unknown_node":
-                return "mesin ini tidak terdaftar di pusat"
-            case _:
-                return self.reason
 
 
 class RightsClient(Protocol):
@@ -403,8 +340,3 @@ class RightBook:
 
     def _all(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         return list(self._store.connection.execute(statement, values).fetchall())
-
-
-def _when(wall_ms: int, node: str) -> str:
-    """Day and time as the office's wall clock shows them."""
-    return datetime.fromtimestamp(wall_ms / 1000, zone_of(node).tzinfo).strftime("%d-%m-%Y %H.%M")
