@@ -319,14 +319,19 @@ class Ledger:
         return self._jobs("1 ORDER BY id DESC LIMIT ?", limit)
 
     def wanting_right(self, now_ms: int, limit: int) -> list[Job]:
-        """Jobs for which the hub is to be asked now; never one that no blank is left for."""
+        """Jobs for which the hub is to be asked now; never one that no blank is left for.
+
+        Unless an officer had the card moved elsewhere: then the answer says where it is made, and gives no right.
+        """
         marks = ", ".join("?" * len(BLANK_PRODUCTS))
         return self._jobs(
             f"state IN ('queued', 'waiting_right') AND {JOB_IS_OPEN} AND fence IS NULL AND retry_ms <= ? "
             f"AND (product NOT IN ({marks}) OR serial <> '' OR EXISTS "
-            "(SELECT 1 FROM blank WHERE blank.product = job.product AND blank.state = 'at_hand')) "
+            "(SELECT 1 FROM blank WHERE blank.product = job.product AND blank.state = 'at_hand') OR EXISTS "
+            "(SELECT 1 FROM print_right r WHERE r.nik = job.nik AND r.product = job.product "
+            "AND r.issue = job.issue AND r.decided_ms > ?)) "
             "ORDER BY wanted DESC, issue > 1, id LIMIT ?",
-            now_ms, *BLANK_PRODUCTS, limit,
+            now_ms, *BLANK_PRODUCTS, now_ms, limit,
         )  # fmt: skip
 
     def next_ready(self, limit: int, *, wanted_only: bool = False) -> list[Job]:

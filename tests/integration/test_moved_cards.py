@@ -311,7 +311,7 @@ async def test_cards_without_blanks_come_out_at_the_other_office_though_the_hub_
         plan = region.dispatch("plan", "--only", "cards", "--least", 1)
         return len(plan["cards"]) == 6 and all(one["outcome"] is None for one in plan["cards"])
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not await asyncio.to_thread(movable):  # noqa: ASYNC110 - another process plans
             await asyncio.sleep(0.3)
     # Decided while the hub is down; when it is back it has decided.
@@ -321,10 +321,10 @@ async def test_cards_without_blanks_come_out_at_the_other_office_though_the_hub_
     assert [one["outcome"] for one in decided["cards"]] == ["asked"] * 6
     assert decided["cards"][0]["nik"].endswith("**********") and decided["cards"][0]["why"] == "blanks"
     hub = await region.start_hub(address)
-    await until(lambda: len(region.printed(TAKER)) >= 1, 60)
+    await until(lambda: len(region.printed(TAKER)) >= 1, 120)
     hub.kill()
     await region.start_hub(address)
-    await until(lambda: len(region.printed(TAKER)) == 6, 60)
+    await until(lambda: len(region.printed(TAKER)) == 6, 120)
     twice = await asyncio.to_thread(region.dispatch, *apply, 0)
     assert twice["cards"] == [] and twice["moves"] == [], "deciding it again moves nothing more"
 
@@ -334,7 +334,7 @@ async def test_cards_without_blanks_come_out_at_the_other_office_though_the_hub_
             people = [person(store.connection, Nik.parse(nik)) for nik in NIKS]
             return [card for found in people if found is not None for card in found["cards"]]
 
-    await until(lambda: len(cards()) == 6, 20)
+    await until(lambda: len(cards()) == 6, 60)
     assert {(card["node"], card["valid"]) for card in cards()} == {(TAKER, True)}
     with HubStore.open(region.hub_dir) as store:
         books = stock_books(store)
@@ -345,7 +345,7 @@ async def test_cards_without_blanks_come_out_at_the_other_office_though_the_hub_
         job = region.job(GIVER, nik)
         assert job is not None and job.state is JobState.WAITING_RIGHT
         Ledger(region.stores[GIVER]).want(job.id)
-    await until(lambda: all(_told(region, nik) for nik in NIKS), 30)
+    await until(lambda: all(_told(region, nik) for nik in NIKS), 120)
 
 
 def _told(region: Region, nik: str) -> bool:
