@@ -187,19 +187,22 @@ def _table(title: str) -> Table:
 
 def _days(case: Case, title: str) -> Table:
     table = _table(title + say(": hari demi hari", ": day by day"))
-    heads = (
+    is_one = case.offices == 1
+    heads = [
         say("hari", "day"), say("dilayani", "served"), say("kartu", "cards"),
         say("menunggu\nmalamnya", "waiting\nat night"), say("antrean\nterpanjang", "longest\nqueue"),
-        say("meja\nsampai", "desks\nuntil"), say("blangko\nhabis", "out of\nblanks"),
-        say("yang membatasi", "what binds"),
-    )  # fmt: skip
+        # Of many offices the latest says little.
+        *([say("meja\nsampai", "desks\nuntil")] if is_one else []),
+        say("blangko\nhabis", "out of\nblanks"), say("yang membatasi", "what binds"),
+    ]  # fmt: skip
     for number, head in enumerate(heads):
         is_text = number in (0, len(heads) - 1)
-        table.add_column(head, justify="left" if is_text else "right", no_wrap=number == 0)
+        table.add_column(head, justify="left" if is_text else "right", no_wrap=True)
     for line in case.days:
+        until = _clock(line.served_until_min.mean) if line.visits.mean else ""
         table.add_row(
             _day(line.day), _count(line.visits.mean), _count(line.cards.mean), _count(line.waiting.mean),
-            _count(line.queue_max.mean), _clock(line.served_until_min.mean) if line.visits.mean else "",
+            _count(line.queue_max.mean), *([until] if is_one else []),
             _count(line.stock_outs.mean) if line.stock_outs.mean else "", _binds(line, case.offices),
         )  # fmt: skip
     return table
@@ -210,7 +213,7 @@ def _binds(line: DayLine, offices: int) -> str:
     for limit, count in list(line.binds.items())[:3]:
         name = say(*LIMITS[limit])
         words.append(name if offices == 1 else f"{name} {_count(count)}")
-    return ", ".join(words)
+    return "\n".join(words)
 
 
 def _search(scenario: Scenario, case: Case) -> Table:

@@ -102,7 +102,7 @@ def _thresholds(thresholds: Sequence[Threshold], words: Words) -> str:
     # Those that were missed first: that is what a reader came for.
     for one in sorted(thresholds, key=lambda one: one.passed):
         kind, sign = ("passed", "✓") if one.passed else ("missed", "✗")
-        note = f'<br><span class="soft">{escape(one.note)}</span>' if one.note else ""
+        note = f'<br><span class="soft">{escape(words.note(one.note))}</span>' if one.note else ""
         sign_of = {"<=": "≤", ">=": "≥", "==": "="}.get(one.comparison, one.comparison)
         rows.append(
             f'<tr><td class="mark {kind}">{sign}</td><td>{escape(words.threshold(one))}{note}</td>'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 
 from surge.run.result import Threshold
@@ -37,6 +38,15 @@ THRESHOLDS = {
     "dropped": "warga yang datang dan belum terlayani",
 }
 
+NOTES = (
+    (re.compile(r"([\d.e+]+) s of the scenario"), r"\1 detik menurut skenario"),
+    (re.compile(r"([\d.e+-]+) s here"), r"\1 detik di sini"),
+    (
+        re.compile(r"held to ([\d.]+) s, what the programs' own [\w-]+ take"),
+        r"dinilai terhadap \1 detik, jeda program sendiri",
+    ),
+    (re.compile(r"(\d+) offices never came level"), r"\1 kantor tidak pernah menyusul"),
+)
 # What breaks, in the words of the scenario.
 FAULTS = {
     "kill": "dimatikan paksa:",
@@ -121,6 +131,14 @@ class Words:
     def fault(self, text: str) -> str:
         """``kill hub`` as the language says it."""
         return text if self.language == "en" else " ".join(FAULTS.get(word, word) for word in text.split())
+
+    def note(self, text: str) -> str:
+        """A threshold's note: what a run says of time that passes faster, as the language says it."""
+        if self.language == "en":
+            return text
+        for pattern, words in NOTES:
+            text = pattern.sub(words, text)
+        return text
 
     def threshold(self, one: Threshold) -> str:
         """Its title."""
