@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from node.desk.doctor import examine
 from node.printing.job import Job
 from node.printing.ledger import Ledger
 from node.printing.rights import RightAnswer
@@ -41,21 +40,6 @@ def jobs(store: NodeStore, nik: str = HOME_NIK) -> list[Job]:
 
 def states(store: NodeStore, nik: str = HOME_NIK) -> list[JobState]:
     return [job.state for job in jobs(store, nik)]
-
-
-def card_steps(store: NodeStore, nik: str = HOME_NIK) -> list[tuple[str, int, str]]:
-    """(attempt, state, serial) of each card event in the outbox."""
-    events = [
-        Event(EventId(store.node, store.epoch, row.seq), row.stamp, row.kind, row.nik, row.body)
-        for row in store.events_after(0)
-        if row.nik == int(nik) and row.kind == Kind.CARD_MOVED
-    ]
-    return [(step.attempt, step.state, step.serial) for step in sorted(fold(events).steps)]
-
-
-def is_whole(store: NodeStore) -> None:
-    found = examine(store)
-    assert all(one.is_ok for one in found), found
 
 
 class Rights:
