@@ -243,7 +243,7 @@ def _phone(document: Mapping[str, object]) -> str:
 def _path(document: Mapping[str, object], key: str) -> str:
     """The path untouched: a file name may hold two spaces, capitals and most other characters."""
     value = _string(document, key)
-    if len(value) > PATH_CHARS_MAX or not all(char.isprintable() for char in value):
+    if len(value) > PATH_CHARS_MAX or not value.isprintable():
         raise InvalidInputError(
             f"nama berkas paling banyak {PATH_CHARS_MAX} karakter yang tampak",
             field=key,

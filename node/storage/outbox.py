@@ -1,13 +1,18 @@
-"""Reading the outbox: its end, a digest, a run of rows. SQLite's errors pass; the store translates them."""
+"""The outbox's own statements: its end, a digest, a run of rows, a new epoch.
+
+SQLite's errors pass through; the store translates them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import secrets
+from collections.abc import Collection, Iterable
 
 from node.outbox.plan import Row
 from node.settings import DATABASE_NAME
 from node.storage.position import Tail
 from sepe.codec import chain_start, fact_digest
+from sepe.ids import EPOCH_BYTES
 from sepe_io.sqlite import Connection, StorageDamagedError
 
 
@@ -57,3 +62,18 @@ def rows_after(connection: Connection, number: int, after_seq: int, limit: int =
 def is_in(facts: Collection[bytes], row: Row) -> bool:
     """Whether an event is among these, by `codec.fact_digest`."""
     return bool(facts) and fact_digest(row.nik, row.stamp, row.kind, row.body) in facts
+
+
+def insert(connection: Connection, rows: Iterable[tuple[int, int, int, int, int, bytes, bytes]]) -> None:
+    """Add (epoch's number, seq, nik, stamp, kind, body, chain), in the caller's transaction."""
+    connection.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def insert_epoch(connection: Connection, reason: str, now_ms: int, *, stamp_floor: int) -> tuple[int, bytes]:
+    """Begin a new epoch in the caller's transaction; its number and its 16 bytes."""
+    epoch = secrets.token_bytes(EPOCH_BYTES)
+    cursor = connection.execute(
+        "INSERT INTO epoch (epoch, opened_ms, reason, stamp_floor) VALUES (?, ?, ?, ?)",
+        (epoch, now_ms, reason, stamp_floor),
+    )
+    return int(cursor.lastrowid), epoch

@@ -7,9 +7,8 @@ one thread at a time; further threads open their own.
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from sepe import codec, hlc
 from sepe.antientropy import find_faults
 from sepe.errors import InvalidInputError
 from sepe.events import Draft
-from sepe.ids import EPOCH_BYTES, EventId
+from sepe.ids import EventId
 from sepe_io import sqlite
 from sepe_io.sqlite import Connection, StorageDamagedError
 
@@ -34,6 +33,7 @@ LINK_FRESH_MS = 20_000
 # A recording writes the same few pages as the one before it, so a journal of 16 MB instead of 4 moves each of them
 # into the database a quarter as often.
 _CHECKPOINT = "PRAGMA wal_autocheckpoint=4000"
+_PART = nullcontext()
 
 # In meta until the hub was asked what an earlier machine of this name did: node/outbox/predecessor.py.
 PREDECESSOR_KEY = "predecessor"
@@ -63,7 +63,7 @@ class NodeStore:
         with store.transaction():
             connection.execute("INSERT OR IGNORE INTO meta VALUES ('node', ?)", (settings.node,))
             if connection.execute("SELECT count(*) FROM epoch").fetchone()[0] == 0:
-                store._insert_epoch("created", now_ms, stamp_floor=0)
+                outbox.insert_epoch(connection, "created", now_ms, stamp_floor=0)
                 store.put(PREDECESSOR_KEY, "unasked")
         return store
 
@@ -99,12 +99,12 @@ class NodeStore:
         self._ringer.close()
         self.connection.close()
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """A durable write transaction; inside another one of this store, a part of that."""
-        if self.connection.in_transaction:
-            yield
-            return
+        return _PART if self.connection.in_transaction else self._transaction()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         self._has_news = False
         with sqlite.transaction(self.connection):
             yield
@@ -131,7 +131,7 @@ class NodeStore:
                 stamp = hlc.next_stamp(stamp, wall_ms, seen_hub=seen_hub)
                 chain = codec.chain_next(chain, draft.nik, stamp, draft.kind, draft.body)
                 rows.append((tail.number, seq, draft.nik, stamp, draft.kind, draft.body, chain))
-            self._insert_rows(rows)
+            outbox.insert(self.connection, rows)
             self._has_news = True
         return [EventId(self.node, tail.epoch, row[1]) for row in rows]
 
@@ -150,7 +150,7 @@ class NodeStore:
             old = self._tail()
             self._note_damage(old.number, keep_seq, now_ms)
             left_out = damage.seqs_of(self.connection, old.number)
-            number, epoch = self._insert_epoch(reason, now_ms, stamp_floor=old.last_stamp)
+            number, epoch = outbox.insert_epoch(self.connection, reason, now_ms, stamp_floor=old.last_stamp)
             chain = codec.chain_start(self.node, epoch)
             rows: list[tuple[int, int, int, int, int, bytes, bytes]] = []
             for row in self._rows(old.number, keep_seq):
@@ -158,7 +158,7 @@ class NodeStore:
                     continue
                 chain = codec.chain_next(chain, row.nik, row.stamp, row.kind, row.body)
                 rows.append((number, len(rows) + 1, row.nik, row.stamp, row.kind, row.body, chain))
-            self._insert_rows(rows)
+            outbox.insert(self.connection, rows)
             self.connection.execute(
                 "UPDATE epoch SET carried_seq = ?, left_out = ? WHERE number = ?",
                 (len(rows), max(old.last_seq - keep_seq, 0) - len(rows), number),
@@ -356,8 +356,11 @@ class NodeStore:
             damage.note(self.connection, number, list(faults), now_ms)
 
     def _tail(self) -> Tail:
-        with sqlite.translated():
+        try:
             return outbox.tail_of(self.connection, self.node)
+        except Exception:
+            with sqlite.translated():
+                raise
 
     def _chain(self, number: int, seq: int) -> bytes | None:
         with sqlite.translated():
@@ -366,17 +369,6 @@ class NodeStore:
     def _rows(self, number: int, after_seq: int) -> Iterator[Row]:
         with sqlite.translated():
             yield from (Row(*row) for row in outbox.rows_after(self.connection, number, after_seq))
-
-    def _insert_rows(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        self.connection.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-
-    def _insert_epoch(self, reason: str, now_ms: int, *, stamp_floor: int) -> tuple[int, bytes]:
-        epoch = secrets.token_bytes(EPOCH_BYTES)
-        cursor = self.connection.execute(
-            "INSERT INTO epoch (epoch, opened_ms, reason, stamp_floor) VALUES (?, ?, ?, ?)",
-            (epoch, now_ms, reason, stamp_floor),
-        )
-        return int(cursor.lastrowid), epoch
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -392,8 +384,11 @@ class NodeStore:
                 self.connection.execute("COMMIT")
 
     def _one(self, statement: str, *arguments: object) -> Any:
-        with sqlite.translated():
+        try:
             return self.connection.execute(statement, arguments).fetchone()
+        except Exception:  # The context costs as much as the query, and is needed once in a year.
+            with sqlite.translated():
+                raise
 
     def _all(self, statement: str, *arguments: object) -> list[Any]:
         with sqlite.translated():
