@@ -32,6 +32,7 @@ WAIT_MS = 20_000
 PROMISES_MAX = 100
 CLAIMS_MAX = 50
 PHOTOS_MAX = 20
+PHOTO_SECONDS = 15.0
 TURNS_MAX = 1_000
 NO_LINE_SECONDS = 5.0
 FAULT_SECONDS = 5.0
@@ -121,7 +122,16 @@ class RightsKeeper:
         return count
 
     async def _fetch_photos(self) -> None:
-        """Photos of cards that were moved here; one that the hub does not give keeps its card held."""
+        """Photos of cards that were moved here, as many as come in one turn's time.
+
+        A thin line goes on with the rest at the next turn: promises and news wait for no picture.
+        """
+        with suppress(TimeoutError, TransientError):
+            async with asyncio.timeout(PHOTO_SECONDS):
+                await self._fetch_all_photos()
+
+    async def _fetch_all_photos(self) -> None:
+        """One that the hub does not give keeps its card held."""
         for photo in await self._db(guests.photos_wanted, self._store, PHOTOS_MAX):
             have = self._begun.setdefault(photo.sha256, bytearray())
             try:
