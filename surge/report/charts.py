@@ -127,7 +127,11 @@ def latency(links: Sequence[LinkLatency], words: Words) -> str:
         parts += _percentiles(one, x, y, floor_y, words)
         y += height + gap
     bottom = y - gap + 34
-    ticks = [(power, 10.0**power) for power in range(-3, 7) if low <= power <= max(high, low + 1)]
+    top = max(high, low + 1)
+    # Whole decades; within one or two also their 2 and 5.
+    times = (1, 2, 5) if top - low < 2 else (1,)
+    values = [10.0**power * step for power in range(-3, 7) for step in times]
+    ticks = [(log10(value), value) for value in values if low <= log10(value) <= top]
     for power, value in ticks:
         parts.insert(0, line(x(power), 8, x(power), bottom - 8, "grid"))
         parts.append(text(x(power), bottom + 6, words.seconds(value), anchor="middle"))
