@@ -146,7 +146,7 @@ class Line:
         except OSError:
             near.abort()
             return
-        if near.is_lost or self.shape.is_cut:
+        if near.is_lost or self.shape.is_cut or far.is_of_itself:
             near.abort()
             far.abort()
             return
@@ -174,6 +174,15 @@ class _End(asyncio.Protocol):
         self._is_held = False
         self.other: _End | None = None
         self.is_lost = False
+
+    @property
+    def is_of_itself(self) -> bool:
+        """Whether nobody is at the other end but we: TCP lets a socket that dials a free port of this machine meet
+        itself there, and the hub that comes back then finds its port taken."""
+        transport = self._transport
+        return transport is not None and transport.get_extra_info("sockname") == transport.get_extra_info(
+            "peername"
+        )
 
     # What asyncio tells
 

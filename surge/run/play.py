@@ -158,6 +158,7 @@ class _Player:
         self._gathering: dict[int, list[Sample]] = {}
         self._began = 0.0
         self._is_level = False
+        self._is_closing = False
 
     # Before
 
@@ -264,7 +265,8 @@ class _Player:
         self._measured.samples.append(whole)
         self._measured.uses.append((*self._hub.use("hub"), *self._hub.use("broker"), own.ru_utime + own.ru_stime))
         self._is_level = whole.is_level
-        self._show("running", whole)
+        if not self._is_closing:
+            self._show("running", whole)
 
     def _show(self, phase: str, sample: Sample | None = None) -> None:
         cast, offices = self._cast, len(self._cast.seats)
@@ -322,6 +324,7 @@ class _Player:
     async def finish(self) -> list[Row]:
         """Each office's account; the workers end with it."""
         self._show("closing")
+        self._is_closing = True
         for one in self._parts:
             one.tell("finish")
         rows: list[Row] = []
