@@ -3,7 +3,7 @@
 `sepe surge run` in full: each office its own database, outbox, key and line, the hub a process of its own. Wanted
 is that the load is really offered and arrives, and that offering it takes less than half of a two-core machine; so
 the figure is the generator's CPU for each event, and the reference the hub's in the same run. Without
-``--full`` a fifth of it, with offices that are as busy.
+``--full`` a fifth of it: fewer offices are served oftener, so each frame is smaller and each event dearer.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def run(*, full: bool = False) -> list[Row]:
         folder = Path(scratch)
         source = folder / "an-hour.toml"
         source.write_text(SCENARIO.format(faster=3_600 / SECONDS, half=events // 2))
-        result = asyncio.run(_play(folder, source, offices))
+        result = asyncio.run(_play(folder, source, offices, events))
     totals, series = result.totals, result.series
     assert totals.unsent == totals.lost == totals.doubled == totals.dropped == 0
     seconds = series.interval_s / result.run.faster
@@ -60,18 +60,17 @@ def run(*, full: bool = False) -> list[Row]:
     offered = f"{offices} offices offer {rate:,} recordings a second"
     return [
         Row(f"{offered}: CPU of the generator for each", round(ours_us, 1), "µs", "CPU of the hub",
-            round(hubs_us, 1), Target(value_max=1e6 / RATE)),
+            round(hubs_us, 1), Target(value_max=1e6 / RATE) if full else None),
         Row(f"{offered}: at the hub's disk {SECONDS} s later", float(_acked_by(result, 2 * SECONDS)), "events",
             "offered", float(totals.offered), Target(ratio_min=1.0)),
     ]  # fmt: skip
 
 
-async def _play(folder: Path, source: Path, offices: int) -> Result:
+async def _play(folder: Path, source: Path, offices: int, events: int) -> Result:
     hub = await start_hub(folder)
     try:
-        plan = Plan(
-            load(str(source)), str(source), Options(nodes=offices, desk="ahead", printing=0), folder, is_deep=False
-        )
+        options = Options(nodes=offices, events=events, desk="ahead", printing=0)
+        plan = Plan(load(str(source)), str(source), options, folder, is_deep=False)
         return await play(plan, hub, asyncio.Event(), lambda now: None)
     finally:
         await hub.stop()
