@@ -23,12 +23,12 @@ DAY_NAMES = (
 )  # fmt: skip
 LIMITS = {
     "line": ("jaringan", "line"),
-    "check": ("pemeriksaan pusat", "centre's check"),
+    "check": ("cek pusat", "check"),
     "blanks": ("blangko", "blanks"),
     "ribbon": ("pita", "ribbon"),
-    "heat": ("pencetak panas", "printer heat"),
-    "people": ("meja layanan", "desks"),
-    "printers": ("jumlah pencetak", "printers"),
+    "heat": ("panas", "heat"),
+    "people": ("meja", "desks"),
+    "printers": ("pencetak", "printers"),
 }
 
 
@@ -181,7 +181,12 @@ def _figures(answer: Answer) -> Table:
 
 def _table(title: str) -> Table:
     return Table(
-        title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
     )
 
 
@@ -190,10 +195,10 @@ def _days(case: Case, title: str) -> Table:
     is_one = case.offices == 1
     heads = [
         say("hari", "day"), say("dilayani", "served"), say("kartu", "cards"),
-        say("menunggu\nmalamnya", "waiting\nat night"), say("antrean\nterpanjang", "longest\nqueue"),
+        say("sisa\nmalam", "left at\nnight"), say("antrean\nterbesar", "longest\nqueue"),
         # Of many offices the latest says little.
         *([say("meja\nsampai", "desks\nuntil")] if is_one else []),
-        say("blangko\nhabis", "out of\nblanks"), say("yang membatasi", "what binds"),
+        say("blangko\nhabis", "out of\nblanks"), say("pembatas", "what binds"),
     ]  # fmt: skip
     for number, head in enumerate(heads):
         is_text = number in (0, len(heads) - 1)

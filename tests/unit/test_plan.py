@@ -179,10 +179,10 @@ def test_the_tables_fit_a_terminal_and_say_the_answer_first(tmp_path: Path) -> N
     one = scenario(blanks=30)
     answer = plan(one, WhatIf(blanks=Change("+", 100)), replications=2)
     out = io.StringIO()
-    show(one, answer, Console(file=out, width=100))
+    show(one, answer, Console(file=out, width=80))
     lines = out.getvalue().splitlines()
     assert "dari 60 kartu pertama selesai" in lines[1] and "blangko +100" in out.getvalue()
-    assert max(map(len, lines)) <= 100 and "…" not in out.getvalue()
+    assert max(map(len, lines)) <= 80 and "…" not in out.getvalue()
     (tmp_path / "small.toml").write_text(SMALL_DAY.format(first=60, desks=3, printers=1, blanks=30, until="18:00"))
     said = CliRunner().invoke(
         app, ["plan", str(tmp_path / "small.toml"), "--replications", "2", "--blanks", "+100", "--json", "-"]
