@@ -37,6 +37,10 @@ from sepe_io.sqlite import DiskFailedError
 # About 0.2 s of merging: long enough that a commit's fsync costs little and that pages which many residents share
 # are written once, short enough that acks flow.
 BATCH_EVENTS_MAX = 32_000
+# On a slower or busier machine a batch is smaller: a quiet office may have to wait for two of them.
+BATCH_S = 0.5
+BATCH_EVENTS_MIN = 2_000
+BATCH_EVENTS_FIRST = 8_000
 BATCH_FRAMES_MAX = 256
 BATCH_BYTES_MAX = 16 << 20
 # What waits: a few batches. Above it gRPC stops reading and NATS stops fetching.
@@ -128,6 +132,7 @@ class Merger:
         self._held_bytes = 0
         # How long a frame takes at this hub, as last measured, and how many were turned away since there was room.
         self._frame_s = 0.001
+        self._events_max = BATCH_EVENTS_FIRST
         self._turned_away = 0
         # Hints of a log that this version never read may be waiting.
         self._unprojected = True
@@ -257,7 +262,7 @@ class Merger:
         batch: list[Delivery] = []
         events = size = 0
         while (
-            self._turn and events < BATCH_EVENTS_MAX and size < BATCH_BYTES_MAX and len(batch) < BATCH_FRAMES_MAX
+            self._turn and events < self._events_max and size < BATCH_BYTES_MAX and len(batch) < BATCH_FRAMES_MAX
         ):
             lane = self._turn.popleft()
             delivery, count = lane.waiting.popleft()
@@ -300,7 +305,7 @@ class Merger:
                 self._troubled(shown(exc))
                 return None
             took_s = time.monotonic() - began
-            self._frame_s = took_s / len(arrivals)
+            self._pace(outcomes, took_s)
             self._metrics.merged(arrivals, outcomes, took_s)
             if any(outcome.events_merged for outcome in outcomes):
                 self._unprojected = True
@@ -308,6 +313,14 @@ class Merger:
             return outcomes
         self._troubled("other workers keep moving the watermarks")
         return None
+
+    def _pace(self, outcomes: Sequence[Outcome], took_s: float) -> None:
+        """Learn from a batch how many events take `BATCH_S`. Small batches are all commit and tell nothing."""
+        self._frame_s = took_s / len(outcomes)
+        events = sum(outcome.events_merged for outcome in outcomes)
+        if events >= BATCH_EVENTS_MIN // 2:
+            fitting = int(events * BATCH_S / max(took_s, 0.001))
+            self._events_max = min(max((self._events_max + fitting) // 2, BATCH_EVENTS_MIN), BATCH_EVENTS_MAX)
 
     def _settle(self, batch: Sequence[Delivery], outcomes: Sequence[Outcome]) -> None:
         for delivery, outcome in zip(batch, outcomes, strict=True):
