@@ -285,7 +285,8 @@ async def test_a_full_disk_defers_everybody_and_nothing_is_lost(
         # SQLite's own limit gives the very error of a full disk.
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count={pages}")
-        acks = await push(channel, *node.frames(100))
+        # A small frame would fit into pages that are there already.
+        acks = await push(channel, *node.frames(200))
         # What came after the first frame was refused may have been judged already: it has a gap before it.
         assert acks[0].verdict == LATER and {ack.verdict for ack in acks} <= {LATER, GAP}
         assert acks[0].retry_after_ms > 0 and acks[0].node == node.name and "full" in acks[0].reason
