@@ -79,7 +79,7 @@ def run(
 
     \b
     Examples:
-      sepe surge run saturday-kupang --faster 60
+      sepe surge run tts-peak-day --faster 60
       sepe surge run election-week-ntt --html week.html --json week.json
       sepe surge run reconnect-storm --nodes 315 --compare before.json
       sepe surge run tts-peak-day --hub staging:7443 --tokens tokens.txt --faster 1
