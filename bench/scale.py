@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,7 +175,7 @@ class Sums:
         )  # fmt: skip
 
 
-_ROWS = (
+_ROWS: tuple[tuple[str, Callable[[Sums], str]], ...] = (
     ("offices", lambda s: f"{s.offices:,}"),
     ("cards a day", lambda s: f"{s.cards:,.0f}"),
     ("events a day", lambda s: f"{s.events:,.0f}"),

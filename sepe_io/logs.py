@@ -7,8 +7,14 @@ import sys
 
 import structlog
 
+
+def _to_stderr(*_: object) -> structlog.PrintLogger:
+    """Whatever stderr is at that moment: a test's own, which is closed after it, too."""
+    return structlog.PrintLogger(sys.stderr)
+
+
 # Before `set_up` too: stdout belongs to the commands' data.
-structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+structlog.configure(logger_factory=_to_stderr)
 
 
 def set_up(level: str = "INFO", *, as_json: bool | None = None) -> None:
@@ -29,7 +35,7 @@ def set_up(level: str = "INFO", *, as_json: bool | None = None) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_to_stderr,
         cache_logger_on_first_use=False,
     )
     # Libraries speak through the standard module; their INFO is noise to an operator.

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 WAL_SAFE_SINCE = (3, 51, 3)
 BUSY_TIMEOUT_MS = 10_000
 # pysqlite3 drops the least used compiled statement when its cache is full, so that of two new ones each drops the
-# other, for ever: after a migration had filled the default of 128, every statement of a recording was compiled anew,
-# half of its time. So many never come together on one connection.
+# other, for ever: after a migration had filled the default of 128, every statement of a recording was compiled
+# anew, half of its time. So many never come together on one connection.
 STATEMENTS_KEPT = 1_024
 
 # Beside a database whose disk failed, until an opening has proven the disk.

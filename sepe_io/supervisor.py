@@ -64,7 +64,7 @@ def _tell(*words: str) -> bool:
         address = "\0" + address[1:]  # A name of Linux's abstract namespace.
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as line:
-            # A supervisor that does not read must not hold us up: its queue takes a few words, the rest is dropped.
+            # A supervisor that does not read must not hold us up: its queue takes a few words, others are dropped.
             line.setblocking(False)
             line.connect(address)
             line.sendall("\n".join(words).encode())

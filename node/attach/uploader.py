@@ -201,9 +201,12 @@ class Uploader:
         match word.verdict:
             case rpc.ATTACHMENT_VERDICT_COMPLETE:
                 await worker.sent(row)
+                # Before it is counted, so that nobody finds it both sent and waiting.
+                self.view.show(await worker.waiting())
                 self.view.sent += 1
                 self._has_headway = True
                 self._corrupt.pop(row.sha256, None)
+                return True
             case rpc.ATTACHMENT_VERDICT_HELD:
                 return await self._upload(worker, line, row, word.held)
             case rpc.ATTACHMENT_VERDICT_REFUSED:
