@@ -39,11 +39,13 @@ def all_of_them(
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
-    typer.echo(f"{'scenario':<20}{'offices':>8}{'days':>6}{'visits':>12}{'first cards':>13}{'printers':>10}")
+    typer.echo(
+        f"{'scenario':<20}{'offices':>8}{'days':>6}{'visits':>12}{'first cards':>13}{'printers':>10}{'run, min':>10}"
+    )
     for one in found:
         typer.echo(
             f"{one['name']:<20}{one['offices']:>8,}{one['open_days']:>6}{one['visits']:>12,}"
-            f"{one['first_cards']:>13,}{one['printers']:>10,}"
+            f"{one['first_cards']:>13,}{one['printers']:>10,}{one['run_minutes']:>10,.0f}"
         )
     typer.echo("\n`sepe surge scenarios show NAME` explains one; `sepe surge run NAME` plays it.")
 

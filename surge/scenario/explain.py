@@ -44,6 +44,7 @@ def summary(scenario: Scenario) -> dict[str, Any]:
         "faults": len(scenario.faults),
         "seed": scenario.seed,
         "faster": scenario.faster,
+        "run_minutes": round(_run_minutes(scenario), 1),
         "figures": scenario.figures,
         "assumptions": scenario.assumptions,
     }
@@ -102,7 +103,16 @@ def _lines(scenario: Scenario, total: dict[str, Any], offices: tuple[Office, ...
             yield head
             yield from (fill(line, WIDTH, initial_indent="  - ", subsequent_indent="    ") for line in lines)
     yield ""
-    yield f"Seed {scenario.seed}; `sepe surge run {scenario.name}` plays it {scenario.faster:g} times faster."
+    yield (
+        f"Seed {scenario.seed}; `sepe surge run {scenario.name}` plays it {scenario.faster:g} times faster,"
+        f" in about {total['run_minutes']:,.0f} minutes."
+    )
+
+
+def _run_minutes(scenario: Scenario) -> float:
+    """How long `surge run` plays, nights and closed days included; making the offices and judging come on top."""
+    days = (scenario.calendar.last - scenario.calendar.first).days + 1
+    return days * 24 * 60 / scenario.faster
 
 
 def span_text(span: Span | None) -> str:
