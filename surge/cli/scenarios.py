@@ -40,7 +40,8 @@ def all_of_them(
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
     typer.echo(
-        f"{'scenario':<20}{'offices':>8}{'days':>6}{'visits':>12}{'first cards':>13}{'printers':>10}{'run, min':>10}"
+        f"{'scenario':<20}{'offices':>8}{'days':>6}{'visits':>12}{'first cards':>13}{'printers':>10}"
+        f"{'run, min':>10}"
     )
     for one in found:
         typer.echo(
