@@ -268,7 +268,11 @@ class _End(asyncio.Protocol):
             self.close()
             other.close()
         elif not other._transport.is_closing() and other._transport.can_write_eof():
-            other._transport.write_eof()
+            try:
+                other._transport.write_eof()
+            except OSError:
+                # Its program reset it a moment ago, and the loop has not heard of it yet.
+                self.abort()
 
     def _hold(self, *, is_full: bool = False) -> None:
         if not self._is_held and self._transport is not None and (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from random import Random
 
 import pytest
@@ -95,3 +97,24 @@ async def test_what_a_frozen_line_holds_back_comes_when_it_thaws() -> None:
         line.heal()
         assert await reader.readexactly(5) == b"later"
         writer.close()
+
+
+async def test_a_line_that_heals_lets_go_of_a_program_that_was_reset_that_moment() -> None:
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        async with Line(*server.getsockname()[:2], Shape()) as line:
+            host, _, port = line.address.rpartition(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"x")
+            program, _ = await loop.sock_accept(server)
+            assert await loop.sock_recv(program, 1) == b"x"
+            line.freeze()
+            writer.write_eof()
+            await asyncio.sleep(0.05)  # The end of what was said is on its way; nothing tells that it has come.
+            program.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            program.close()
+            line.heal()
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
+            writer.close()
