@@ -135,7 +135,8 @@ def _second_hub(world: FullWorld, rng: Random) -> HubStore:
     arrivals: list[Arrival] = []
     for queue in order:
         chance = rng.random()
-        if chance < 0.1 and len(queue) > 1:
+        # Too early for the hub only if nothing in it is next: one that overlaps would be merged at its own hour.
+        if chance < 0.1 and queue[0][2].first_seq > queue[-1][2].last_seq:
             arrivals.append(_arrival(queue[0]))
         arrivals.append(_arrival(queue.pop()))
         if chance > 0.9:

@@ -35,6 +35,16 @@ def world_folder() -> TemporaryDirectory[str]:
     return TemporaryDirectory(prefix="sepe-world-", dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None)
 
 
+def make_templates() -> None:
+    """Migrate the empty databases that worlds begin with; once a process.
+
+    sqlite-utils draws the names of its savepoints from ``secrets``. Drawn within a world, they would make the first
+    world of a process another than the same seed gives later.
+    """
+    for steps in (hub_schema.STEPS, node_schema.STEPS):
+        _empty(tuple(steps))
+
+
 def make_hub(folder: Path, key: bytes, *, now_ms: int) -> None:
     """A new hub directory whose key is ``key``, 32 bytes."""
     folder.mkdir()

@@ -44,6 +44,7 @@ def run(
 
     Needs the process for itself: see `surge.fullworld.chance`.
     """
+    disk.make_templates()
     with seeded_chance(seed) as rng, _silence(), disk.world_folder() as folder:
         loop = VirtualLoop()
         world = FullWorld(loop, rng, faults, Path(folder))
