@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from bench.disk import disk
+from bench.family import peak_bytes
 from bench.ingest import over_grpc, over_nats
 from bench.people import people
 from bench.table import Row, Target
@@ -35,9 +36,9 @@ def run(full: bool = False) -> list[Row]:
         tempfile.TemporaryDirectory(prefix="sepe-bench-", dir=disk()) as scratch,
         running(hub_run(make_hub(Path(scratch) / "hub", *nodes))) as hub,
     ):
-        idle = _peak_bytes(hub.pid)
+        idle = peak_bytes(hub.pid)
         asyncio.run(_send(nodes, frames, hub.ready["nats"], hub.ready["grpc"]))
-        peak = _peak_bytes(hub.pid)
+        peak = peak_bytes(hub.pid)
         assert hub.stop() == 0, hub.tail()
     return [
         Row(f"memory of the hub while {events:,} events come in, at most", peak / MEGABYTE, "MB",
@@ -60,11 +61,3 @@ async def _send(nodes: list[Node], frames: list[list[bytes]], nats: str, grpc: s
             for turn, (node, sent) in enumerate(zip(nodes, frames, strict=True))
         )
     )
-
-
-def _peak_bytes(pid: int) -> int:
-    """The most that a process held in memory since its start."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("the kernel does not tell the peak of a process")

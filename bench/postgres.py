@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from bench.merge import BATCH_FRAMES, COLUMNS, EVENTS, FRAME_EVENTS, _office, _row, _rows
-from hub.merge.ahead import merge_ahead
+from hub.merge.ahead import Prover, merge_ahead
 from hub.merge.digest import digest
 from hub.merge.store import HubStore
 from tests.support.hubs import arrivals, new_hub, send
@@ -70,10 +70,11 @@ def _workers(folder: Path, url: str, nodes: Sequence[Node], *, workers: int) -> 
 
 
 def _work(folder: Path, frames: Sequence[bytes], barrier: Any) -> None:
-    with HubStore.open(folder) as store:
+    with HubStore.open(folder) as store, Prover(store.reader) as proving:
+        proving.wait_until_ready()
         batches = (arrivals(frames[start : start + BATCH_FRAMES]) for start in range(0, len(frames), BATCH_FRAMES))
         barrier.wait()
-        for _ in merge_ahead(store, batches):
+        for _ in merge_ahead(store, proving, batches):
             pass
 
 

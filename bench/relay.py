@@ -10,7 +10,6 @@ offices share the hub's commits.
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from bench import rawpipe
 from bench.disk import disk
+from bench.family import cpu_s
 from bench.people import people
 from bench.table import Row, Target
 from hub.merge.store import Arrival, HubStore
@@ -81,10 +81,10 @@ def drain(scratch: Path, via: str, drafts: Sequence[Draft]) -> Drained:
     with running_hub(scratch / "hub") as hub:
         folder = _office(scratch / "node", hub, hub.nats if via == "nats" else "", drafts)
         assert hub.program is not None
-        hub_began, began, office_began = _cpu_s(hub.program.pid), time.perf_counter(), time.process_time()
+        hub_began, began, office_began = cpu_s(hub.program.pid), time.perf_counter(), time.process_time()
         asyncio.run(_relay(folder, len(drafts)))
         seconds, office_s = time.perf_counter() - began, time.process_time() - office_began
-        hub_s = _cpu_s(hub.program.pid) - hub_began
+        hub_s = cpu_s(hub.program.pid) - hub_began
     return Drained(len(drafts) / seconds, len(drafts) / office_s, len(drafts) / hub_s)
 
 
@@ -135,9 +135,3 @@ def _alone(scratch: Path, drafts: Sequence[Draft]) -> tuple[list[bytes], float]:
         seconds = time.perf_counter() - began
     store.close()
     return frames, len(drafts) / seconds
-
-
-def _cpu_s(pid: int) -> float:
-    """Seconds of CPU that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -21,7 +21,7 @@ import numpy as np
 from bench.table import Row, Target
 from hub.engine.rows import NUMBER_COLUMNS, HeadRows
 from hub.ingest.merger import BATCH_EVENTS_MAX
-from hub.merge.ahead import merge_ahead
+from hub.merge.ahead import Prover, merge_ahead
 from hub.merge.fold import add_rows
 from hub.merge.store import HubStore
 from sepe_io.sqlite import transaction
@@ -75,11 +75,13 @@ def _measure(database: str, residents: int, strangers_share: float) -> float:
     with (
         tempfile.TemporaryDirectory(prefix="sepe-bench-") as scratch,
         new_hub(Path(scratch) / "hub", nodes, database=database) as store,
+        Prover(store.reader) as proving,
     ):
         _fill(store, regions, each)
         batches = (arrivals(frames[start : start + BATCH_FRAMES]) for start in range(0, len(frames), BATCH_FRAMES))
+        proving.wait_until_ready()
         began = time.perf_counter()
-        merged = sum(one.events_merged for outcomes in merge_ahead(store, batches) for one in outcomes)
+        merged = sum(one.events_merged for outcomes in merge_ahead(store, proving, batches) for one in outcomes)
         taken = time.perf_counter() - began
         assert merged == EVENTS
     return EVENTS / taken

@@ -81,6 +81,7 @@ class HubOptions:
         partitions: which partitions this process takes from NATS; ``None``: by lease, shared with the workers.
         tls: ``auto``, ``on`` or ``off``; see `hub.tls.wants_tls`, also for ``insecure_lab``.
         verify: when everything is read back.
+        provers: processes that prove frames beside the one that writes; ``None``: as many as there are cores.
     """
 
     directory: Path
@@ -93,6 +94,7 @@ class HubOptions:
     tls: str = "auto"
     insecure_lab: bool = False
     verify: Times = field(default_factory=Times)
+    provers: int | None = None
 
 
 OnReady = Callable[[Endpoints], None]
@@ -126,6 +128,7 @@ class WorkerOptions:
         partitions: ``None``: by lease, shared with the hub and the other workers.
         name: in the table of leases, kept over restarts; ``""`` is one of its own for each start.
         http: host and port of its page for probes and Prometheus; ``None`` for none.
+        provers: see `HubOptions`.
     """
 
     directory: Path
@@ -133,6 +136,7 @@ class WorkerOptions:
     partitions: Share | None = None
     name: str = ""
     http: tuple[str, int] | None = None
+    provers: int | None = None
 
 
 async def run_worker(options: WorkerOptions, on_ready: OnReady) -> None:
@@ -187,7 +191,7 @@ async def _run_worker(options: WorkerOptions, on_ready: OnReady) -> None:
         stop = stack.enter_context(stop_requests())
         store = HubStore.open(options.directory)
         stack.callback(store.close)
-        parts = _Parts.around(store, stack)
+        parts = _Parts.around(store, stack, options.provers)
         name = options.name or f"{socket.gethostname()}-{secrets.token_hex(4)}"
         nats = parts.add_nats(url, options.partitions, name="sepe-hub-worker", lease=f"worker-{name}")
         page = ""
@@ -212,19 +216,19 @@ class _Parts:
     nats: NatsIngest
     endpoints: Endpoints
 
-    def __init__(self, store: HubStore) -> None:
+    def __init__(self, store: HubStore, provers: int | None) -> None:
         self.store = store
         self.writer = WriterThread()
         self.metrics = Metrics()
-        self.prover = Prover(store.reader)
+        self.prover = Prover(store.reader, provers)
         self.merger = Merger(store, self.writer, self.metrics, self.prover)
-        self.greetings = Greetings(store, self.writer, self.metrics)
+        self.greetings = Greetings(store, self.writer, self.metrics, lambda: self.merger.held_ms)
         self.broker: Broker | None = None
         self.tasks: list[asyncio.Task[None]] = []
 
     @classmethod
-    def around(cls, store: HubStore, stack: AsyncExitStack) -> _Parts:
-        parts = cls(store)
+    def around(cls, store: HubStore, stack: AsyncExitStack, provers: int | None) -> _Parts:
+        parts = cls(store, provers)
         parts.spawn("place", until_moved(store))
         stack.push_async_callback(parts._close_writer)
         parts.spawn("merger", parts.merger.run())
@@ -320,7 +324,7 @@ async def _assemble(options: HubOptions, store: HubStore, stack: AsyncExitStack)
         await broker.start()
         nats_url = broker.url
 
-    parts = _Parts.around(store, stack)
+    parts = _Parts.around(store, stack, options.provers)
     parts.broker = broker
     attachments = parts.add_attachments(stack)
     gate = None if tls is None else parts.add_gate(tls, broker)

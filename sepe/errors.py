@@ -46,6 +46,10 @@ class PeerProtocolError(SepeError):
         self.detail = detail
         super().__init__(f"{reason}: {detail}" if detail else reason)
 
+    def __reduce__(self) -> tuple[type[PeerProtocolError], tuple[str, str]]:
+        # Processes that prove frames send it to the hub: an exception is made anew from its arguments.
+        return type(self), (self.reason, self.detail)
+
 
 class TransientError(SepeError):
     """A condition that passes by itself: no line, busy peer, full disk, printer out of cards."""

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from hub.cli.common import PARTLY, AsJson, Directory, emit, now_ms, opened, say, table
-from hub.merge.arrival import VIA_IMPORT, Arrival, Outcome
+from hub.merge.arrival import Outcome
 from hub.merge.digest import digest
+from hub.merge.proving import VIA_IMPORT, Arrival
 from hub.merge.rebuild import rebuild as rebuild_log
 from hub.merge.store import HubStore
 from hub.quarantine import shelf

@@ -26,6 +26,10 @@ _PARTITIONS_HELP = (
     " any `hub partitions`. Give all processes auto, or each fixed ones of its own."
 )
 _DATABASE_HELP = "Its PostgreSQL database, postgresql://…; needed once, then it is known."
+_PROVERS_HELP = (
+    "Processes that check frames beside the one that writes, started when it falls behind. By default as many as"
+    " there are cores, at most 4; 0 where each core has a worker of its own."
+)
 _AUTO = "auto"
 
 
@@ -62,6 +66,9 @@ def register(app: typer.Typer) -> None:
             str, typer.Option(metavar="HOST", help="Under which name offices reach this machine's NATS.")
         ] = "",
         partitions: Annotated[str, typer.Option(metavar="auto|N-M", help=_PARTITIONS_HELP)] = _AUTO,
+        provers: Annotated[
+            int | None, typer.Option(min=0, max=64, metavar="N", help=_PROVERS_HELP, show_default=False)
+        ] = None,
         tls: Annotated[
             str,
             typer.Option(metavar="auto|on|off", help="TLS for gRPC and NATS; auto: always beyond this machine."),
@@ -90,6 +97,7 @@ def register(app: typer.Typer) -> None:
             partitions=_share(partitions),
             tls=tls,
             insecure_lab=insecure_lab,
+            provers=provers,
         )
         set_up()
         asyncio.run(run_hub(options, _print_ready))
@@ -112,6 +120,9 @@ def register(app: typer.Typer) -> None:
             str,
             typer.Option(metavar="HOST:PORT", help="Where its page for probes and Prometheus listens; else none."),
         ] = "",
+        provers: Annotated[
+            int | None, typer.Option(min=0, max=64, metavar="N", help=_PROVERS_HELP, show_default=False)
+        ] = None,
     ) -> None:
         """Run one more merge worker on the hub's database and NATS, until SIGTERM or Ctrl-C.
 
@@ -130,7 +141,7 @@ def register(app: typer.Typer) -> None:
 
         set_up()
         page = split_address(http, field="--http") if http else None
-        asyncio.run(run_worker(WorkerOptions(directory, nats, chosen, name, page), _print_ready))
+        asyncio.run(run_worker(WorkerOptions(directory, nats, chosen, name, page, provers), _print_ready))
 
 
 def _share(text: str) -> Share | None:

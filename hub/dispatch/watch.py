@@ -28,14 +28,17 @@ _CARD_MOVED = int(Kind.CARD_MOVED)
 _OVERRIDE = b"\x48\x01"
 
 
-def marks(columns: Columns, start: int) -> set[int]:
-    """The residents of a frame whose cards have to be looked at; to be marked in the transaction that logs it."""
-    niks = {
-        columns.niks[index]
-        for index in range(start, len(columns))
-        if (kind := columns.kinds[index]) in _MARKS or (kind == _CARD_MOVED and _OVERRIDE in columns.bodies[index])
-    }
-    return {nik for nik in niks if 0 < nik <= _NIK_MAX}
+def marks(columns: Columns) -> tuple[tuple[int, int], ...]:
+    """(index of the event, NIK) of the residents of a frame whose cards have to be looked at.
+
+    They are to be marked in the transaction that logs these events.
+    """
+    found = (
+        (index, columns.niks[index])
+        for index, kind in enumerate(columns.kinds)
+        if kind in _MARKS or (kind == _CARD_MOVED and _OVERRIDE in columns.bodies[index])
+    )
+    return tuple((index, nik) for index, nik in found if 0 < nik <= _NIK_MAX)
 
 
 def mark(connection: Connection, niks: Iterable[int]) -> None:

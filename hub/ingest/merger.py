@@ -5,7 +5,7 @@ Batches size themselves: an idle hub merges the one frame that came (low latency
 what has gathered (one commit for thousands of events). Frames wait in *lanes*, one per sender, and a batch takes
 one frame of each lane in turn, so an office that floods waits behind itself only.
 
-A hub that is behind proves the next batch in a thread beside the one that writes (`hub.merge.ahead`).
+A hub that is behind has the next batch proven by other processes while it writes (`hub.merge.ahead`).
 
 Order of duty for a batch: merge, **commit**, then settle each delivery on the transport it came by and announce
 the acks on the other. When the store cannot take frames (disk full, database held by another), nothing is
@@ -25,8 +25,10 @@ from typing import Protocol
 
 from hub.ingest.acks import coalesced, later
 from hub.ingest.writer import Urgency, WriterThread, shown
-from hub.merge.ahead import Proof, Prover
-from hub.merge.store import Arrival, Outcome, StaleWriterError
+from hub.merge import ahead
+from hub.merge.ahead import Prover
+from hub.merge.proving import Arrival, Proof
+from hub.merge.store import Outcome, StaleWriterError
 from hub.metrics import Metrics
 from sepe.errors import PeerProtocolError, TransientError
 from sepe.wire.v1 import sync_pb2
@@ -59,6 +61,8 @@ PROJECT_EVERY_S = 30.0
 PAUSE_S_MIN = 0.5
 PAUSE_S_MAX = 8.0
 STALE_TRIES_MAX = 5
+# What an ack tells of the hub's own time is at most this.
+HELD_MS_MAX = 600_000
 # Longer than the longest pause: a trouble that nothing confirmed since then is over, or nobody is sending.
 TROUBLE_S = 30.0
 
@@ -92,20 +96,33 @@ class Delivery(Protocol):
         """The hub cannot take it now; ``ack`` says so to the sender when the frame names one."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A frame of so many events, at the hub since a time of the loop's clock."""
+
+    delivery: Delivery
+    events: int
+    since_s: float
+
+
 @dataclass(slots=True)
 class _Lane:
     """What one sender has waiting."""
 
     name: str
-    waiting: deque[tuple[Delivery, int]] = field(default_factory=deque)
+    waiting: deque[_Waiting] = field(default_factory=deque)
 
 
 @dataclass(slots=True)
 class _Batch:
     """Frames that are merged together. ``proof``: what is being found of them meanwhile."""
 
-    deliveries: list[Delivery]
+    waiting: list[_Waiting]
     proof: Future[Proof | None] | None = None
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        return [one.delivery for one in self.waiting]
 
 
 class Merger:
@@ -134,6 +151,7 @@ class Merger:
         self._frame_s = 0.001
         self._events_max = BATCH_EVENTS_FIRST
         self._turned_away = 0
+        self._held_ms = 0
         # Hints of a log that this version never read may be waiting.
         self._unprojected = True
         self._projected_at = time.monotonic()
@@ -154,18 +172,25 @@ class Merger:
     def waiting_bytes(self) -> int:
         return self._bytes
 
-    def offer(self, lane: str, delivery: Delivery) -> None:
+    @property
+    def held_ms(self) -> int:
+        """For how long the hub had the frame that it committed last; 0 when none waits."""
+        return self._held_ms if self._frames or self._ahead is not None else 0
+
+    def offer(self, lane: str, delivery: Delivery, waited_s: float = 0.0) -> None:
         """Take a delivery in. Wait for `room` or `admit` right before: what is offered is kept, however much.
 
         Args:
             lane: the sender as the transport knows it (a subject, a stream), never what the frame claims:
                 else anybody could fill another's lane.
+            waited_s: for how long the hub, or its broker, has had it already.
         """
         found = self._lanes.get(lane)
         if found is None:
             found = self._lanes[lane] = _Lane(lane)
             self._turn.append(found)
-        found.waiting.append((delivery, _events_of(delivery.arrival.data)))
+        since_s = asyncio.get_running_loop().time() - waited_s
+        found.waiting.append(_Waiting(delivery, _events_of(delivery.arrival.data), since_s))
         self._count(1, len(delivery.arrival.data))
         self._arrived.set()
 
@@ -218,7 +243,7 @@ class Merger:
                 pause_s = min(pause_s * 2, PAUSE_S_MAX)
                 continue
             pause_s = PAUSE_S_MIN
-            self._settle(batch.deliveries, outcomes)
+            self._settle(batch, outcomes)
             await self._tell_room()
 
     async def _wait(self) -> None:
@@ -259,16 +284,16 @@ class Merger:
 
     def _take(self) -> _Batch:
         """The next batch: one frame of each lane in turn, up to the limits."""
-        batch: list[Delivery] = []
+        batch: list[_Waiting] = []
         events = size = 0
         while (
             self._turn and events < self._events_max and size < BATCH_BYTES_MAX and len(batch) < BATCH_FRAMES_MAX
         ):
             lane = self._turn.popleft()
-            delivery, count = lane.waiting.popleft()
-            batch.append(delivery)
-            events += count
-            size += len(delivery.arrival.data)
+            one = lane.waiting.popleft()
+            batch.append(one)
+            events += one.events
+            size += len(one.delivery.arrival.data)
             if lane.waiting:
                 self._turn.append(lane)
             else:
@@ -278,7 +303,7 @@ class Merger:
 
     def _look_ahead(self) -> None:
         """Have what waits proven while the batch before it is written."""
-        if self._prover is not None and self._turn:
+        if self._prover is not None and self._bytes >= ahead.BYTES_MIN:
             self._ahead = self._take()
             self._ahead.proof = self._prover.start([one.arrival for one in self._ahead.deliveries])
 
@@ -322,9 +347,13 @@ class Merger:
             fitting = int(events * BATCH_S / max(took_s, 0.001))
             self._events_max = min(max((self._events_max + fitting) // 2, BATCH_EVENTS_MIN), BATCH_EVENTS_MAX)
 
-    def _settle(self, batch: Sequence[Delivery], outcomes: Sequence[Outcome]) -> None:
-        for delivery, outcome in zip(batch, outcomes, strict=True):
-            delivery.settled(outcome)
+    def _settle(self, batch: _Batch, outcomes: Sequence[Outcome]) -> None:
+        now_s = asyncio.get_running_loop().time()
+        for one, outcome in zip(batch.waiting, outcomes, strict=True):
+            self._held_ms = min(max(int((now_s - one.since_s) * 1000), 0), HELD_MS_MAX)
+            if outcome.ack is not None:
+                outcome.ack.held_ms = self._held_ms
+            one.delivery.settled(outcome)
         self.announce(coalesced([outcome.ack for outcome in outcomes if outcome.ack is not None]))
 
     async def _defer(self, batch: list[Delivery], pause_s: float) -> None:

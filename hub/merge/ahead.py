@@ -1,28 +1,42 @@
-"""Proving ahead: while one batch is written, the next is proven in a thread beside.
+"""Proving ahead: while one batch is written, the next is proven by processes beside.
 
 Proving (decompress, signature, chain, reading each body once) is the larger half of a merge and needs nothing of
-the database but the keys; writing is SQLite's or the server's work, during which Python's lock is free. So a hub
-that is behind uses two cores. An idle one proves where it writes: for one frame a second thread is only a detour.
+the database but the keys; writing is SQLite's or the server's work. So a hub that is behind uses every core: a
+thread would share the interpreter's lock with the writer and with the transports. An idle hub proves where it
+writes: for a few frames another process is only a detour. The processes start when they are first of use.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import threading
+import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from typing import Protocol
+from contextlib import suppress
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any, Protocol
 
-from hub.merge.arrival import Arrival, Outcome, Proven, prove
+import hub
+from hub.merge import prover
+from hub.merge.arrival import Outcome, key_lookup
+from hub.merge.proving import Arrival, Proof, Proven
 from sepe.errors import PeerProtocolError
+from sepe_io.frames import peek_header
 from sepe_io.logs import logger
 from sepe_io.sqlite import Connection, translated
 
-# A batch takes the writer some fifty statements, and after each it waits for Python's lock as long as the prover
-# may hold it: at the usual 5 ms that is longer than the merge itself. Switching costs microseconds.
-SWITCH_S = 0.000_2
-
-Proof = Sequence[Proven | PeerProtocolError]
+COMMAND = (sys.executable, "-m", "hub.merge.prover")
+# Proving so much takes longer than sending it there and back; about a thousand events.
+BYTES_MIN = 32 * 1024
+PROCESSES_MAX = 4
+# After a process that did not start, or died, the hub does without for so long.
+REST_S = 30.0
+STOP_S = 2.0
 
 _log = logger("hub.merge")
 
@@ -30,61 +44,239 @@ _log = logger("hub.merge")
 class MergingStore(Protocol):
     """What proving ahead needs of the hub's storage; `hub.merge.store.HubStore` is one."""
 
-    def reader(self) -> Connection:
-        """A second connection, for another thread."""
-
     def merge(self, arrivals: Sequence[Arrival], proven: Proof | None = None) -> list[Outcome]:
         """Commit a batch."""
 
 
-class Prover:
-    """A thread with its own connection. Used by one thread at a time; `close` it."""
+def cores() -> int:
+    """How many cores this process may use."""
+    with suppress(AttributeError):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
-    def __init__(self, reader: Callable[[], Connection]) -> None:
+
+class Prover:
+    """Processes that prove, each led by a thread. Used by one thread at a time; `close` it.
+
+    Args:
+        reader: opens a connection to the hub's database that only reads: where the keys are.
+        processes: how many at most; ``None``: as many as there are cores, up to `PROCESSES_MAX`; 0: none.
+        command: starts one.
+    """
+
+    def __init__(
+        self, reader: Callable[[], Connection], processes: int | None = None, command: Sequence[str] = COMMAND
+    ) -> None:
         self._reader = reader
         self._connection: Connection | None = None
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hub-prover")
-        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_S))
+        self._missing = min(cores(), PROCESSES_MAX) if processes is None else processes
+        self._command = command
+        self._lock = threading.Lock()
+        self._key_lock = threading.Lock()
+        self._idle: list[_Process] = []
+        self._rest_until = 0.0
+        self._is_closed = False
+        # Some lead a process, others wait for one that starts.
+        self._threads = ThreadPoolExecutor(max_workers=2 * self._missing + 1, thread_name_prefix="hub-prover")
 
     def start(self, arrivals: Sequence[Arrival]) -> Future[Proof | None]:
         """Begin to prove these. The result is for `HubStore.merge`; ``None`` when they must be proven there."""
-        return self._executor.submit(self._prove, arrivals)
+        whole: Future[Proof | None] = Future()
+        processes = self._take()
+        if not processes:
+            whole.set_result(None)
+            return whole
+        parts = [
+            self._threads.submit(self._prove, process, part)
+            for process, part in zip(processes, _split(arrivals, len(processes)), strict=True)
+        ]
+        waiting = len(parts)
+
+        def done(_: Future[Proof | None]) -> None:
+            nonlocal waiting
+            with self._lock:
+                waiting -= 1
+                is_last = not waiting
+            if is_last:
+                whole.set_result(_join(parts))
+
+        for part in parts:
+            part.add_done_callback(done)
+        return whole
+
+    def wait_until_ready(self) -> None:
+        """Start all processes now, and wait for them."""
+        for starting in self._start_missing():
+            starting.result()
 
     def close(self) -> None:
-        """Wait for what runs, and let go of the connection."""
-        self._executor.shutdown(wait=True, cancel_futures=True)
-        self._forget()
-
-    def _prove(self, arrivals: Sequence[Arrival]) -> Proof | None:
-        try:
-            with translated():
-                if self._connection is None:
-                    self._connection = self._reader()
-                return [prove(self._connection, arrival) for arrival in arrivals]
-        except Exception as exc:
-            # A lost connection, or a frame that breaks us: the merge meets it again and knows what to do.
-            _log.warning("proving.left_to_merge", frames=len(arrivals), error=type(exc).__name__)
-            self._forget()
-            return None
-
-    def _forget(self) -> None:
+        """Wait for what runs, and end the processes."""
+        with self._lock:
+            self._is_closed = True
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        for process in self._idle:
+            process.end()
+        self._idle.clear()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
+    def __enter__(self) -> Prover:
+        return self
 
-def merge_ahead(store: MergingStore, batches: Iterable[Sequence[Arrival]]) -> Iterator[list[Outcome]]:
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _take(self) -> list[_Process]:
+        """The processes that are ready; those that are missing begin to start."""
+        self._start_missing()
+        with self._lock:
+            found, self._idle = self._idle, []
+        return found
+
+    def _start_missing(self) -> list[Future[None]]:
+        with self._lock:
+            if self._is_closed or time.monotonic() < self._rest_until:
+                return []
+            missing, self._missing = self._missing, 0
+        return [self._threads.submit(self._start_one) for _ in range(missing)]
+
+    def _start_one(self) -> None:
+        try:
+            process = _Process(self._command)
+        except (OSError, EOFError) as exc:
+            self._lost(exc)
+            return
+        self._give_back(process)
+
+    def _give_back(self, process: _Process) -> None:
+        with self._lock:
+            if not self._is_closed:
+                self._idle.append(process)
+                return
+        process.end()
+
+    def _lost(self, exc: Exception) -> None:
+        _log.warning("prover.lost", error=type(exc).__name__, rest_s=REST_S)
+        with self._lock:
+            self._missing += 1
+            self._rest_until = time.monotonic() + REST_S
+
+    def _prove(self, process: _Process, arrivals: Sequence[Arrival]) -> Proof | None:
+        try:
+            keys = self._keys_of(arrivals)
+            found = process.ask(list(zip(arrivals, keys, strict=True)))
+        except (OSError, EOFError) as exc:
+            process.end()
+            self._lost(exc)
+            return None
+        except Exception as exc:
+            # A lost connection: the merge meets it again and knows what to do.
+            self._forget_connection()
+            found = type(exc).__name__
+        self._give_back(process)
+        if isinstance(found, str):
+            _log.warning("proving.left_to_merge", frames=len(arrivals), error=found)
+            return None
+        return found
+
+    def _keys_of(self, arrivals: Sequence[Arrival]) -> list[prover.Key]:
+        with self._key_lock, translated():
+            if self._connection is None:
+                self._connection = self._reader()
+            return [_key_of(self._connection, arrival) for arrival in arrivals]
+
+    def _forget_connection(self) -> None:
+        with self._key_lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+
+class _Process:
+    """One process that proves, ready for work. Used by one thread at a time."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        root = str(Path(hub.__file__).resolve().parents[1])
+        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
+        # numpy sums here and multiplies nothing; a pool of threads for that would only take memory.
+        environment = os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
+        self._child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=1 << 16
+        )
+        try:
+            self._receive()
+        except BaseException:
+            self.end()
+            raise
+
+    def ask(self, request: Sequence[tuple[Arrival, prover.Key]]) -> Proof | str:
+        """See `prover.answer`.
+
+        Raises:
+            OSError, EOFError: it has died.
+        """
+        assert self._child.stdin is not None
+        prover.send(self._child.stdin, request)
+        found: Proof | str = self._receive()
+        return found
+
+    def end(self) -> None:
+        """Let it end by the end of its input, or kill it."""
+        assert self._child.stdin is not None and self._child.stdout is not None
+        with suppress(OSError):
+            self._child.stdin.close()
+        try:
+            self._child.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        self._child.stdout.close()
+
+    def _receive(self) -> Any:
+        assert self._child.stdout is not None
+        return prover.receive(self._child.stdout)
+
+
+def merge_ahead(
+    store: MergingStore, proving: Prover, batches: Iterable[Sequence[Arrival]]
+) -> Iterator[list[Outcome]]:
     """Merge batch after batch, each proven while the one before is written; the outcomes of each, committed.
 
     Raises:
         what `HubStore.merge` raises; the batches before are stored.
     """
-    with closing(Prover(store.reader)) as prover:
-        waiting: tuple[Sequence[Arrival], Future[Proof | None]] | None = None
-        for batch in batches:
-            following = batch, prover.start(batch)
-            if waiting is not None:
-                yield store.merge(waiting[0], waiting[1].result())
-            waiting = following
+    waiting: tuple[Sequence[Arrival], Future[Proof | None]] | None = None
+    for batch in batches:
+        following = batch, proving.start(batch)
         if waiting is not None:
             yield store.merge(waiting[0], waiting[1].result())
+        waiting = following
+    if waiting is not None:
+        yield store.merge(waiting[0], waiting[1].result())
+
+
+def _key_of(connection: Connection, arrival: Arrival) -> prover.Key:
+    try:
+        header = peek_header(arrival.data)
+        return key_lookup(connection, arrival)(header.node, header.key_id)
+    except PeerProtocolError as exc:
+        return exc
+
+
+def _split(arrivals: Sequence[Arrival], count: int) -> list[Sequence[Arrival]]:
+    """As many runs of about the same size, in order; there may be empty ones."""
+    ends = list(accumulate(len(one.data) for one in arrivals))
+    cuts = [bisect_right(ends, ends[-1] * part / count) for part in range(1, count)]
+    return [arrivals[start:stop] for start, stop in pairwise([0, *cuts, len(arrivals)])]
+
+
+def _join(parts: Sequence[Future[Proof | None]]) -> Proof | None:
+    """The proof of the whole; ``None`` when a part has none."""
+    found: list[Proven | PeerProtocolError] = []
+    for part in parts:
+        proof = None if part.cancelled() else part.result()
+        if proof is None:
+            return None
+        found += proof
+    return found

@@ -1,48 +1,26 @@
-"""A frame at the hub's door: what came, whether it is proven, and what is answered when it is not."""
+"""A frame at the hub's door: whose keys prove it, and what is answered when nothing does."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from hub.merge import log, registry
-from hub.merge.fold import Tally, tally
+from hub.merge.proving import VIA_RELEASE, Arrival
 from hub.quarantine import shelf
 from sepe.codec import Header
 from sepe.errors import PeerProtocolError
-from sepe.events import HUB_KINDS
-from sepe.hlc import cap_of
-from sepe.ids import HUB_NODE
 from sepe.sync.centre import EpochState, Judgement, ack
 from sepe.wire.v1 import sync_pb2
-from sepe_io.frames import OpenedFrame, open_frame, peek_header
+from sepe_io.frames import KeyLookup, peek_header
 from sepe_io.logs import logger
 from sepe_io.sqlite import Connection
 
-# How a frame reached us. Only a person's hand brings another hub's own frames.
-VIA_IMPORT, VIA_RELEASE, VIA_SELF = "import", "release", "hub"
-BY_HAND = frozenset({VIA_IMPORT, VIA_RELEASE, VIA_SELF})
 # Faults of the sender, not of the way: sending again will not help until somebody acts.
 REFUSALS = frozenset({"unknown_node", "unknown_key", "revoked", "retired_key", "forbidden_kind", "wrong_sender"})
 # Found behind the signature, so the frame is its node's.
 _PROVEN = frozenset({"forbidden_kind", "bad_chain", "oversized_event", "unreadable_payload", "merge_error"})
 
 _log = logger("hub.merge")
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A frame that reached the hub.
-
-    Attributes:
-        via: ``nats``, ``grpc``, ``import`` or ``release``.
-        received_ms: the hub's clock, milliseconds since 1970.
-        sender: the node that the transport vouches for, ``None`` when it vouches for none.
-    """
-
-    data: bytes
-    via: str
-    received_ms: int
-    sender: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,35 +39,14 @@ class Outcome:
     events_merged: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """A frame that is its node's, and what its events add to the heads: all that is known of it without the
-    watermark."""
-
-    opened: OpenedFrame
-    tally: Tally
-
-
-def prove(connection: Connection, arrival: Arrival) -> Proven | PeerProtocolError:
-    """The frame, proven to be its node's; a fault of the peer is a value, not an exception."""
+def key_lookup(connection: Connection, arrival: Arrival) -> KeyLookup:
+    """Which key a frame must be signed with, as this database knows it now."""
     released = arrival.via == VIA_RELEASE
-    try:
-        header = peek_header(arrival.data)
-        if arrival.sender is not None and header.node != arrival.sender:
-            raise PeerProtocolError("wrong_sender", f"sent by {arrival.sender}")
-        if header.node == HUB_NODE and arrival.via not in BY_HAND:
-            raise PeerProtocolError("wrong_sender", "only a person brings a hub's own frames")
-        opened = open_frame(
-            arrival.data,
-            lambda node, key_id: registry.public_key_of(
-                connection, node, key_id, even_revoked=released, now_ms=arrival.received_ms
-            ),
-        )
-        if header.node != HUB_NODE and not HUB_KINDS.isdisjoint(opened.columns.kinds):
-            raise PeerProtocolError("forbidden_kind", "only the hub writes this kind of event")
-    except PeerProtocolError as exc:
-        return exc
-    return Proven(opened, tally(opened.columns, opened.chains, cap_of(arrival.received_ms)))
+
+    def public_key_of(node: str, key_id: bytes) -> bytes:
+        return registry.public_key_of(connection, node, key_id, even_revoked=released, now_ms=arrival.received_ms)
+
+    return public_key_of
 
 
 def refuse(connection: Connection, arrival: Arrival, fault: PeerProtocolError) -> Outcome:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hub.dispatch import book, watch
 from hub.merge import log, wanted
-from hub.merge.arrival import BY_HAND, Arrival, Outcome, Proven, hold_fork
+from hub.merge.arrival import Outcome, hold_fork
 from hub.merge.fold import Heads, write_heads, write_parked
+from hub.merge.proving import BY_HAND, Arrival, Proven
 from hub.stock import on_way
 from sepe.errors import TransientError
 from sepe.hlc import AHEAD_MS_MAX, cap_of, wall_ms_of
-from sepe.ids import HUB_NODE
 from sepe.sync.centre import EpochState, Judgement, ack, advanced, judge
 from sepe.wire.v1 import sync_pb2
 from sepe_io.sqlite import Connection
@@ -40,13 +40,12 @@ class Batch:
 
     def take(self, arrival: Arrival, proven: Proven) -> Outcome:
         """Judge a proven frame against the frames taken before, and log it when it is next."""
-        opened = proven.opened
-        header = opened.header
+        header = proven.header
         key = (header.node, header.epoch)
         state = self._states.get(key)
         if state is None:
             state = self._loaded[key] = self._states[key] = log.epoch_state(self._connection, *key)
-        verdict = judge(state, header, opened.chains, lambda seq: log.chain_at(self._connection, *key, seq))
+        verdict = judge(state, header, proven.chains, lambda seq: log.chain_at(self._connection, *key, seq))
         hub_ms = arrival.received_ms
         match verdict.judgement:
             case Judgement.ACCEPT:
@@ -55,7 +54,7 @@ class Batch:
                 answer = ack(state, sync_pb2.VERDICT_DURABLE, hub_ms=hub_ms)
                 return Outcome(self._asking(answer), verdict.judgement, events_merged=header.count - verdict.skip)
             case Judgement.DUPLICATE:
-                if self._misses_events and wanted.mend(self._connection, arrival, opened):
+                if self._misses_events and wanted.mend(self._connection, arrival, proven):
                     self._next_number = log.next_number(self._connection, self._frames_max)
                 answer = ack(state, sync_pb2.VERDICT_DURABLE, hub_ms=hub_ms)
                 return Outcome(self._asking(answer), verdict.judgement)
@@ -83,7 +82,7 @@ class Batch:
                 self._note_whereabouts(node, epoch, seen_ms, via)
 
     def _log_frame(self, arrival: Arrival, proven: Proven, skip: int) -> None:
-        header, columns = proven.opened.header, proven.opened.columns
+        header = proven.header
         number, self._next_number = self._next_number, self._next_number + 1
         cap = cap_of(arrival.received_ms)
         parked = self._heads.add(proven.tally, frame_number=number, start=skip)
@@ -93,12 +92,11 @@ class Batch:
         )  # fmt: skip
         if parked:
             write_parked(self._connection, number, parked)
-        if header.node == HUB_NODE:
-            book.apply_frame(self._connection, columns, skip)
-        else:
-            self._marked |= watch.marks(columns, skip)
-            self._stock_steps += on_way.steps_in(columns, skip, header.node)
-        ahead_ms = wall_ms_of(max(columns.stamps)) - arrival.received_ms
+        if proven.own is not None:
+            book.apply_frame(self._connection, proven.own, skip)
+        self._marked.update(nik for index, nik in proven.marks if index >= skip)
+        self._stock_steps += [step for index, step in proven.steps if index >= skip]
+        ahead_ms = wall_ms_of(proven.stamp_max) - arrival.received_ms
         if ahead_ms > AHEAD_MS_MAX:
             self._ahead_ms[header.node] = ahead_ms
         self._seen[header.node, header.epoch] = (arrival.received_ms, arrival.via)

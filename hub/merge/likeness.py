@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.merge import log
-from hub.merge.fold import NIK_MAX
 from hub.merge.project import fold_events
+from hub.merge.tally import NIK_MAX
 from sepe.errors import PeerProtocolError
 from sepe.events import Kind
 from sepe.hlc import wall_ms_of

@@ -86,7 +86,8 @@ def _fold(connection: Connection, frames: Sequence[log.LoggedFrame]) -> None:
         if opened.header.node == HUB_NODE:
             book.apply_frame(connection, opened.columns, logged.skip, _PREFIX)
         else:
-            watch.mark(connection, watch.marks(opened.columns, logged.skip))
+            marks = watch.marks(opened.columns)
+            watch.mark(connection, {nik for index, nik in marks if index >= logged.skip})
     write_heads(connection, heads, f"{_PREFIX}head")
 
 

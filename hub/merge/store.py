@@ -23,10 +23,10 @@ from hub.dispatch.frames import FrameCache
 from hub.engine import place
 from hub.engine.place import DATABASE
 from hub.merge import likeness, log, project, proofs, registry, wanted
-from hub.merge.ahead import Proof
-from hub.merge.arrival import VIA_RELEASE, VIA_SELF, Arrival, Outcome, Proven, prove, refuse, shown_node
+from hub.merge.arrival import Outcome, key_lookup, refuse, shown_node
 from hub.merge.batch import Batch, StaleWriterError
 from hub.merge.own import OwnHistory
+from hub.merge.proving import VIA_RELEASE, VIA_SELF, Arrival, Proof, Proven, prove
 from hub.quarantine import shelf
 from sepe.errors import InvalidInputError, PeerProtocolError, SepeError
 from sepe.events import Draft
@@ -364,7 +364,7 @@ class HubStore:
         if proven is None:
             with translated():
                 # Outside the lock: proving is most of the work.
-                proven = [prove(self.connection, arrival) for arrival in arrivals]
+                proven = [prove(one, key_lookup(self.connection, one)) for one in arrivals]
         nodes = [shown_node(arrival.data) for arrival in arrivals]
         with place.merge_transaction(self.connection, nodes):
             batch = Batch(self.connection, frames_max=len(arrivals))
@@ -390,7 +390,7 @@ class HubStore:
     def _append_own(self, drafts: Sequence[Draft], now_ms: int) -> list[EventId]:
         frame, ids = self._own.seal(drafts, now_ms)
         arrival = Arrival(frame, VIA_SELF, now_ms, HUB_NODE)
-        proven = prove(self.connection, arrival)
+        proven = prove(arrival, key_lookup(self.connection, arrival))
         assert isinstance(proven, Proven), proven
         batch = Batch(self.connection, frames_max=1)
         outcome = batch.take(arrival, proven)

@@ -17,10 +17,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hub.merge import log
-from hub.merge.arrival import Arrival
+from hub.merge.proving import Arrival, Proven
 from sepe.hlc import cap_of, wall_ms_of
 from sepe.wire.v1 import sync_pb2
-from sepe_io.frames import OpenedFrame
 from sepe_io.logs import logger
 from sepe_io.sqlite import Connection
 
@@ -116,19 +115,17 @@ def ask(connection: Connection, word: sync_pb2.Ack) -> None:
         )
 
 
-def mend(connection: Connection, arrival: Arrival, opened: OpenedFrame) -> int:
+def mend(connection: Connection, arrival: Arrival, proven: Proven) -> int:
     """Put a frame that is known already where the log lacks it; return how many events came back.
 
     Inside the merge's transaction. 0 when the frame is not what is asked for, which is the rule.
     """
-    header = opened.header
+    header = proven.header
     mended = 0
     for one in wanted_of(connection, header.node):
         overlaps = one.first_seq <= header.last_seq and one.last_seq >= header.first_seq
         if one.epoch == header.epoch and overlaps:
-            mended += _put_bytes(connection, one, opened) if one.number else _log_anew(
-                connection, one, arrival, opened
-            )  # fmt: skip
+            mended += (_put_bytes if one.number else _log_anew)(connection, one, arrival, proven)
     if mended:
         mark_due(connection)
         _log.info("log.mended", node=header.node, first_seq=header.first_seq, events=mended)
@@ -140,28 +137,28 @@ def mark_due(connection: Connection) -> None:
     connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (DUE, b"1"))
 
 
-def _put_bytes(connection: Connection, one: Wanted, opened: OpenedFrame) -> int:
+def _put_bytes(connection: Connection, one: Wanted, arrival: Arrival, proven: Proven) -> int:
     """Give a damaged row its bytes back. Only the very same run fits: the heads point into it by index."""
-    header = opened.header
+    header = proven.header
     if (header.first_seq, header.last_seq, header.chain_after) != (one.first_seq, one.last_seq, one.after):
         return 0
     if one.before is not None and header.chain_before != one.before:
         return 0
-    connection.execute("UPDATE frame SET data = ? WHERE number = ?", (opened.data, one.number))
+    connection.execute("UPDATE frame SET data = ? WHERE number = ?", (arrival.data, one.number))
     _forget(connection, one)
     return one.events
 
 
-def _log_anew(connection: Connection, one: Wanted, arrival: Arrival, opened: OpenedFrame) -> int:
+def _log_anew(connection: Connection, one: Wanted, arrival: Arrival, proven: Proven) -> int:
     """Log the first part of a hole, or all of it. The heads counted these events when they first came.
 
     The state that is read back next points the heads to the new row.
     """
-    header = opened.header
+    header = proven.header
     skip = one.first_seq - header.first_seq
     if skip < 0 or header.last_seq > one.last_seq:
         return 0
-    before = opened.chains[skip - 1] if skip else header.chain_before
+    before = proven.chains[skip - 1] if skip else header.chain_before
     if one.before is not None and before != one.before:
         return 0
     if header.last_seq == one.last_seq and one.after and header.chain_after != one.after:

@@ -45,16 +45,13 @@ class Step:
     is_gift: bool
 
 
-def steps_in(columns: Columns, start: int, node: str) -> list[Step]:
-    """Gifts and intakes of blanks in a machine's frame."""
+def steps_in(columns: Columns, node: str) -> tuple[tuple[int, Step], ...]:
+    """(index of the event, step) of the gifts and intakes of blanks in a machine's frame."""
     if _STOCK_MOVED not in columns.kinds:
-        return []
-    found = []
-    for index in range(start, len(columns)):
-        if columns.kinds[index] == _STOCK_MOVED:
-            step = _step(columns.bodies[index], node)
-            found += [] if step is None else [step]
-    return found
+        return ()
+    moved = (index for index, kind in enumerate(columns.kinds) if kind == _STOCK_MOVED)
+    steps = ((index, _step(columns.bodies[index], node)) for index in moved)
+    return tuple((index, step) for index, step in steps if step is not None)
 
 
 def note(connection: Connection, steps: Iterable[Step]) -> None:

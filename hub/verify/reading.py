@@ -20,7 +20,7 @@ from itertools import product
 from typing import Any
 
 from hub.merge import log, registry
-from hub.merge.arrival import VIA_IMPORT, VIA_RELEASE, VIA_SELF
+from hub.merge.proving import VIA_IMPORT, VIA_RELEASE, VIA_SELF
 from sepe.errors import PeerProtocolError
 from sepe.hlc import AHEAD_MS_MAX
 from sepe_io.frames import OpenedFrame, open_frame, reopen_frame

@@ -15,8 +15,9 @@ from typing import Any
 
 from hub.dispatch import book
 from hub.engine.place import is_postgres
-from hub.merge.fold import NO_NIK, Heads, fold_frame, write_heads, write_parked
+from hub.merge.fold import Heads, fold_frame, write_heads, write_parked
 from hub.merge.schema import HEAD_COLUMNS, MARK_SUSPECT, REBUILT
+from hub.merge.tally import NO_NIK
 from sepe.head import REF, refs_of
 from sepe.hlc import stamp_of
 from sepe.ids import HUB_NODE

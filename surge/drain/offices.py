@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 
 from hub.merge import registry
-from hub.merge.arrival import VIA_IMPORT, Arrival
+from hub.merge.proving import VIA_IMPORT, Arrival
 from hub.merge.store import HubStore
 from node.cli.setup import make_node
 from node.desk.residents import mend_residents

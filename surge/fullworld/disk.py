@@ -38,8 +38,8 @@ def world_folder() -> TemporaryDirectory[str]:
 def make_templates() -> None:
     """Migrate the empty databases that worlds begin with; once a process.
 
-    sqlite-utils draws the names of its savepoints from ``secrets``. Drawn within a world, they would make the first
-    world of a process another than the same seed gives later.
+    sqlite-utils draws the names of its savepoints from ``secrets``. Drawn within a world, they would make the
+    first world of a process another than the same seed gives later.
     """
     for steps in (hub_schema.STEPS, node_schema.STEPS):
         _empty(tuple(steps))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import structlog
 
-from hub.merge.arrival import VIA_IMPORT, Arrival
 from hub.merge.digest import digest
+from hub.merge.proving import VIA_IMPORT, Arrival
 from surge.fullworld import disk
 from surge.fullworld.chance import seeded_chance
 from surge.fullworld.checkers import CHECKERS, PROBLEMS_MAX

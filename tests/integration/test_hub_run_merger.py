@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ import hub.ingest.merger
 from hub.ingest.merger import LANE_FRAMES_MAX, Merger
 from hub.ingest.writer import WriterThread
 from hub.merge import ahead
-from hub.merge.ahead import Proof, Prover
+from hub.merge.ahead import Prover
+from hub.merge.proving import Proof
 from hub.merge.store import Arrival, HubStore, Outcome
 from hub.metrics import Metrics
 from hub.read import status
 from sepe.wire.v1 import sync_pb2
-from sepe_io.sqlite import Connection, StorageBusyError
+from sepe_io.sqlite import StorageBusyError
 from sepe_io.tasks import end_tasks
 from tests.support.live_hub import NOW_MS, make_hub, until
 from tests.support.world import Node, nik_of, recorded
@@ -50,9 +52,9 @@ def office(name: str, events: int) -> Node:
 
 @asynccontextmanager
 async def merger_on(
-    directory: Path, start: asyncio.Event | None = None, *, proves_ahead: bool = False
+    directory: Path, start: asyncio.Event | None = None, *, prover_command: Sequence[str] = ()
 ) -> AsyncIterator[Merger]:
-    """A merger that runs once ``start`` is set. ``proves_ahead``: it proves the next batch beside the one it writes."""
+    """A merger that runs once ``start`` is set, beside a process that proves if there is a command for it."""
 
     async def run() -> None:
         if start is not None:
@@ -61,7 +63,9 @@ async def merger_on(
 
     store, writer = HubStore.open(directory), WriterThread()
     running: list[asyncio.Task[None]] = []
-    prover = Prover(store.reader) if proves_ahead else None
+    prover = Prover(store.reader, 1, prover_command) if prover_command else None
+    if prover is not None:
+        prover.wait_until_ready()
     merger = Merger(store, writer, Metrics(), prover)
     try:
         running.append(asyncio.create_task(run()))
@@ -96,7 +100,7 @@ async def test_batches_proven_ahead_are_merged_like_others_whatever_is_in_them_a
     poison = other.frames(1)[5]
     proofs: list[bool] = []
     busy = [False, False, True] + [False] * 100
-    merge, prove = HubStore.merge, ahead.prove
+    merge = HubStore.merge
 
     def noting(self: HubStore, arrivals: Sequence[Arrival], proven: Proof | None = None) -> list[Outcome]:
         if len(arrivals) > 1:
@@ -105,17 +109,23 @@ async def test_batches_proven_ahead_are_merged_like_others_whatever_is_in_them_a
                 raise StorageBusyError("somebody else writes")
         return merge(self, arrivals, proven)
 
-    def breaking(connection: Connection, found: Arrival) -> object:
-        if found.data == poison:
-            raise ZeroDivisionError
-        return prove(connection, found)
-
+    poisonous = tmp_path / "poisonous.py"
+    poisonous.write_text(f"""from hub.merge import prover
+prove = prover.prove
+def breaking(arrival, lookup):
+    assert arrival.data != {poison!r}
+    return prove(arrival, lookup)
+prover.prove = breaking
+prover.main()
+""")
     monkeypatch.setattr(HubStore, "merge", noting)
-    monkeypatch.setattr(ahead, "prove", breaking)
+    monkeypatch.setattr(ahead, "BYTES_MIN", 1)
     settled: list[str] = []
     deferred: list[Sent] = []
     start = asyncio.Event()
-    async with merger_on(make_hub(tmp_path / "hub", one, other), start, proves_ahead=True) as merger:
+    async with merger_on(
+        make_hub(tmp_path / "hub", one, other), start, prover_command=(sys.executable, str(poisonous))
+    ) as merger:
         sent = [
             (node.name, Sent(Arrival(frame, "nats", NOW_MS, node.name), settled, deferred))
             for node in (one, other)

@@ -12,11 +12,11 @@ import pytest
 import zstandard
 
 from hub.engine import place
-from hub.merge import arrival
-from hub.merge.ahead import merge_ahead
+from hub.merge import proving
+from hub.merge.ahead import Prover, merge_ahead
 from hub.merge.digest import digest
-from hub.merge.fold import tally
 from hub.merge.store import Arrival, HubStore
+from hub.merge.tally import tally
 from hub.quarantine import shelf
 from hub.read.status import counts, nodes
 from sepe.codec import Columns, chain_start, pack_columns
@@ -243,7 +243,7 @@ def test_a_frame_that_breaks_the_merge_is_found_and_the_batch_goes_on(
             raise RuntimeError("a defect of ours")
         return tally(columns, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(arrival, "tally", explosive)
+    monkeypatch.setattr(proving, "tally", explosive)
     outcomes = send(store, [node.frame(), others[0].frame(), others[1].frame()])
     assert [one.events_merged for one in outcomes] == [10, 0, 1]
     assert outcomes[1].reason == "merge_error"
@@ -264,7 +264,12 @@ def test_batches_proven_ahead_come_to_what_they_come_to_one_after_the_other(tmp_
     for name in ("ahead", "beside"):
         with new_hub(tmp_path / name, nodes, is_durable=False) as store:
             batches = [arrivals(frames[start : start + 3]) for start in range(0, len(frames), 3)]
-            taken = list(merge_ahead(store, batches)) if name == "ahead" else [store.merge(one) for one in batches]
+            if name == "ahead":
+                with Prover(store.reader) as proving:
+                    proving.wait_until_ready()
+                    taken = list(merge_ahead(store, proving, batches))
+            else:
+                taken = [store.merge(one) for one in batches]
             store.project()
             found.append((digest(store.connection), [[one.reason for one in batch] for batch in taken], taken))
     assert found[0] == found[1]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.merge.arrival import VIA_IMPORT
+from hub.merge.proving import VIA_IMPORT
 from hub.merge.store import Arrival, HubStore
 from node.cli.keys import rotate
 from node.cli.look import sealed_frames

@@ -16,7 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hub.ingest.partitions import PARTITIONS
-from hub.merge.arrival import Arrival
+from hub.merge.proving import Arrival
 from hub.merge.store import Outcome
 from hub.metrics import OTHER, REASONS, Metrics
 from node.attach.uploader import UploadView

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from hub.merge.ahead import Proof
-from hub.merge.arrival import Proven, prove
+from hub.merge.arrival import key_lookup
 from hub.merge.batch import Batch
+from hub.merge.proving import Proof, Proven, prove
 from hub.merge.store import Arrival, HubStore, Outcome
 from sepe_io.sqlite import transaction
 from surge.fullworld import run
@@ -81,7 +81,7 @@ def test_a_hub_that_acknowledges_before_it_commits_is_caught(monkeypatch: pytest
         with contextlib.suppress(ZeroDivisionError), transaction(self.connection):
             batch = Batch(self.connection, frames_max=len(arrivals))
             for arrival in arrivals:
-                proven = prove(self.connection, arrival)
+                proven = prove(arrival, key_lookup(self.connection, arrival))
                 assert isinstance(proven, Proven)
                 outcomes.append(batch.take(arrival, proven))
             raise ZeroDivisionError  # Rolled back, and acknowledged all the same.
