@@ -13,6 +13,8 @@ connection, arrives one round trip and a retransmission timeout later.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -146,6 +148,8 @@ class Line:
         except OSError:
             near.abort()
             return
+        if far.is_of_itself:
+            far.give_port_back()
         if near.is_lost or self.shape.is_cut or far.is_of_itself:
             near.abort()
             far.abort()
@@ -230,6 +234,12 @@ class _End(asyncio.Protocol):
             self.other.deliver()
 
     # What the line does
+
+    def give_port_back(self) -> None:
+        """Have this connection end with a reset: after any other end its port stays taken for a minute."""
+        assert self._transport is not None
+        option = struct.pack("ii", 1, 0)
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
 
     def abort(self) -> None:
         """Reset this connection, and with it the other half."""

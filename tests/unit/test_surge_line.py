@@ -9,9 +9,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from random import Random
+from typing import Any
 
 import pytest
 
+from sepe_io.address import split_address
 from surge.line import RETRANSMIT_S, Line, Shape
 
 
@@ -37,22 +39,22 @@ def test_losses_delay_the_share_of_packets_that_the_line_loses() -> None:
     assert late == pytest.approx([0.1 + 0.2 + RETRANSMIT_S] * len(late))
 
 
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65_536):
+        writer.write(data)
+    writer.close()
+
+
 @asynccontextmanager
 async def echo(shape: Shape) -> AsyncIterator[Line]:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65_536):
-            writer.write(data)
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(_answer, "127.0.0.1", 0)
     async with server, Line(*server.sockets[0].getsockname()[:2], shape) as line:
         yield line
 
 
 async def test_bytes_arrive_whole_in_order_and_in_their_time() -> None:
     async with echo(Shape(delay_ms=40.0, jitter_ms=15.0, loss=0.05, bytes_per_second=2e6)) as line:
-        host, _, port = line.address.rpartition(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
+        reader, writer = await asyncio.open_connection(*split_address(line.address))
         sent, began = Random(3).randbytes(300_000), time.monotonic()
         for start in range(0, len(sent), 7_001):
             writer.write(sent[start : start + 7_001])
@@ -67,18 +69,17 @@ async def test_bytes_arrive_whole_in_order_and_in_their_time() -> None:
 
 async def test_a_cut_ends_what_stands_and_refuses_what_comes_until_it_heals() -> None:
     async with echo(Shape()) as line:
-        host, _, port = line.address.rpartition(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
+        reader, writer = await asyncio.open_connection(*split_address(line.address))
         writer.write(b"one")
         assert await reader.readexactly(3) == b"one"
         line.cut()
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await reader.readexactly(1)
-        again, other = await asyncio.open_connection(host, int(port))
+        again, other = await asyncio.open_connection(*split_address(line.address))
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await again.readexactly(1)
         line.heal()
-        third, last = await asyncio.open_connection(host, int(port))
+        third, last = await asyncio.open_connection(*split_address(line.address))
         last.write(b"two")
         assert await third.readexactly(3) == b"two"
         for one in (writer, other, last):
@@ -87,8 +88,7 @@ async def test_a_cut_ends_what_stands_and_refuses_what_comes_until_it_heals() ->
 
 async def test_what_a_frozen_line_holds_back_comes_when_it_thaws() -> None:
     async with echo(Shape()) as line:
-        host, _, port = line.address.rpartition(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
+        reader, writer = await asyncio.open_connection(*split_address(line.address))
         line.freeze()
         writer.write(b"later")
         with pytest.raises(TimeoutError):
@@ -104,17 +104,51 @@ async def test_a_line_that_heals_lets_go_of_a_program_that_was_reset_that_moment
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         async with Line(*server.getsockname()[:2], Shape()) as line:
-            host, _, port = line.address.rpartition(":")
-            reader, writer = await asyncio.open_connection(host, int(port))
+            reader, writer = await asyncio.open_connection(*split_address(line.address))
             writer.write(b"x")
             program, _ = await loop.sock_accept(server)
             assert await loop.sock_recv(program, 1) == b"x"
             line.freeze()
             writer.write_eof()
-            await asyncio.sleep(0.05)  # The end of what was said is on its way; nothing tells that it has come.
+            # One loop serves all ends in the order of what came: who connects after it is let in after it was heard.
+            _, later = await asyncio.open_connection(*split_address(line.address))
+            (await loop.sock_accept(server))[0].close()
             program.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             program.close()
             line.heal()
             with suppress(ConnectionError):
                 assert await reader.read() == b""
+            writer.close()
+            later.close()
+
+
+async def test_a_line_that_met_itself_at_a_dead_hubs_port_leaves_the_port_to_the_hub(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as dead:
+        hub = dead.getsockname()
+    loop = asyncio.get_running_loop()
+    dial, met = loop.create_connection, []
+
+    async def dial_from_the_same_port(protocol: Any, *where: Any, **options: Any) -> Any:
+        """The kernel gives a caller any free port, and this once the one that he calls."""
+        if where != hub or met:
+            return await dial(protocol, *where, **options)
+        met.append(await dial(protocol, *where, local_addr=hub))
+        return met[0]
+
+    monkeypatch.setattr(loop, "create_connection", dial_from_the_same_port)
+    async with Line(*hub, Shape()) as line:
+        reader, writer = await asyncio.open_connection(*split_address(line.address))
+        writer.write(b"hello?")
+        async with asyncio.timeout(5):
+            with suppress(ConnectionError):
+                assert await reader.read(1) == b"", "nobody is there, and least of all an echo"
+        writer.close()
+        assert met
+        # Its connection has ended; the hub that comes back gets its port and is heard.
+        async with await asyncio.start_server(_answer, *hub):
+            reader, writer = await asyncio.open_connection(*split_address(line.address))
+            writer.write(b"hello?")
+            assert await reader.readexactly(6) == b"hello?"
             writer.close()
