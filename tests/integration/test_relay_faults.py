@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tenacity import wait_fixed
 
+from node.link.link import LinkDownError
 from node.link.nats import NatsLink
 from node.outbox import pace
 from node.outbox.office import Office
@@ -103,6 +104,33 @@ async def test_a_nudge_ends_a_long_pause(
         store.put(NUDGE_KEY, "now")
         store.close()
         await drained(office, 10)
+
+
+async def test_a_probe_of_a_better_line_that_missed_its_cancel_holds_nothing_up(
+    tmp_path: Path, hub: Hub, grpc_line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, probing = itertools.count(), asyncio.Event()
+
+    async def open_nats(_: NatsLink) -> None:
+        if next(opened) != 1:
+            raise LinkDownError("nats: no line")
+        probing.set()
+        # As asyncio.wait_for does when a cancel comes with its result (python/cpython#86296): it is lost.
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(NatsLink, "open", open_nats)
+    folder = make_office(tmp_path / "node", hub, address=grpc_line.address, nats=hub.nats)
+    write_backlog(folder, 10)
+    async with relaying(folder, probe_ms=50) as office:
+        view = office.relay.view
+        async with asyncio.timeout(20):
+            await probing.wait()
+        grpc_line.cut()
+        await until(lambda: view.link == "offline", view, 10)
+        grpc_line.heal()
+        await until(lambda: view.sessions == 2 and view.link == "grpc", view, 10)
 
 
 async def test_a_killed_nats_server_loses_nothing(tmp_path: Path, hub: Hub) -> None:
