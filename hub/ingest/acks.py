@@ -48,5 +48,6 @@ def corrupt(last: sync_pb2.Ack | None, reason: str) -> sync_pb2.Ack:
     ack = sync_pb2.Ack()
     if last is not None:
         ack.CopyFrom(last)
+        ack.ClearField("held_ms")
     ack.verdict, ack.reason = sync_pb2.VERDICT_CORRUPT, reason
     return ack

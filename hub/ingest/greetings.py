@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from google.protobuf.message import DecodeError
@@ -33,9 +34,20 @@ class GreetStore(Protocol):
 
 
 class Greetings:
-    """The door of both transports."""
+    """The door of both transports.
 
-    def __init__(self, store: GreetStore, writer: WriterThread, metrics: Metrics) -> None:
+    Args:
+        held_ms: for how long the hub has frames at the moment before it commits them.
+    """
+
+    def __init__(
+        self,
+        store: GreetStore,
+        writer: WriterThread,
+        metrics: Metrics,
+        held_ms: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._held_ms = held_ms
         self._store = store
         self._writer = writer
         self._metrics = metrics
@@ -60,6 +72,7 @@ class Greetings:
         self._waiting += 1
         try:
             ack = await self._writer.call(self._store.greet, signed, now_ms=time.time_ns() // 1_000_000, via=via)
+            ack.held_ms = self._held_ms()
         except TransientError as exc:
             _log.warning("greeting.deferred", reason=str(exc))
             ack = _later(signed)

@@ -193,12 +193,13 @@ class SyncService(sync_pb2_grpc.SyncServicer):
         try:
             async for request in requests:
                 stream.unanswered += 1
+                began_s = time.monotonic()
                 arrival = Arrival(request.frame, "grpc", _now_ms(), stream.sender)
                 delivery = _Delivery(stream, arrival)
                 if retry_after_ms := await self._merger.admit(lane, len(request.frame)):
                     delivery.deferred(later(arrival, retry_after_ms, "overloaded"), retry_after_ms)
                 else:
-                    self._merger.offer(lane, delivery)
+                    self._merger.offer(lane, delivery, time.monotonic() - began_s)
                 await stream.credit.acquire()
         finally:
             stream.read_all = True

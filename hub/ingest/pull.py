@@ -40,6 +40,10 @@ SILENCE_S = 9.0
 _ENDED = frozenset({"404", "408"})
 _FULL = "Message Size Exceeds MaxBytes"
 _HEARTBEAT = "100"
+# Of a delivery's reply subject without a domain; with one there are two or three more.
+_REPLY_PARTS = 9
+# A frame that waited longer than any office waits for its ack comes of a backlog that nobody times.
+WAITED_S_MAX = 600.0
 
 
 class Session(Protocol):
@@ -166,7 +170,8 @@ class Pulls:
                 for_us += 1
                 activity.heard_at = time.monotonic()
                 activity.unsettled += 1
-                self._merger.offer(message.subject, self._delivery(activity, message))
+                delivery = self._delivery(activity, message)
+                self._merger.offer(message.subject, delivery, _waited_s(message, delivery.arrival.received_ms))
             elif message.subject == reply and status != _HEARTBEAT:
                 return status in _ENDED or (message.headers or {}).get("Description", "").startswith(_FULL)
         return True
@@ -177,6 +182,18 @@ class Pulls:
         sender = message.subject.rpartition(".")[2]
         arrival = Arrival(message.data, "nats", time.time_ns() // 1_000_000, sender)
         return _Delivery(self._session, activity, message.reply, arrival)
+
+
+def _waited_s(message: Msg, now_ms: int) -> float:
+    """For how long the stream had it, by the broker's clock and ours; 0 when that cannot be."""
+    # $JS.ACK.[domain.account.]stream.consumer.deliveries.stream seq.consumer seq.nanoseconds.pending[.token]
+    parts = message.reply.split(".")
+    try:
+        stored_ns = int(parts[7] if len(parts) == _REPLY_PARTS else parts[9])
+    except (IndexError, ValueError):
+        return 0.0
+    waited_s = now_ms / 1000 - stored_ns / 1e9
+    return waited_s if 0 < waited_s < WAITED_S_MAX else 0.0
 
 
 async def first_of(*work: Coroutine[Any, Any, None]) -> None:

@@ -5,6 +5,11 @@ ten minutes: no ack comes in time, the line is called dead, and the same frames 
 So the time from frame to ack decides: quick answers double the frame and then the window, slow ones halve the
 window and then the frame.
 
+A hub that is behind answers late on the best of lines, and small frames would make it later still. It says for how
+long it had a frame, so that the rest is known to be the line's: the frame follows the line's time alone, while the
+window, which is what waits at the hub, follows the whole. More than the whole cannot be and is not believed; and
+a hub that lies within that gains frames of `EVENTS_MAX`, one at a time, until an ack does not come in time.
+
 Figures: at 64 kbit/s and 150 bytes an event compressed, 53 events leave in a second, so `EVENTS_FIRST` answers
 in about two seconds and `EVENTS_MIN` in half a second; a 600 ms satellite hop stays under `QUICK_MS`.
 """
@@ -38,19 +43,30 @@ class Pace:
         """A frame that ends at ``last_seq`` left."""
         self._sent.append((last_seq, now_ms))
 
-    def acked(self, durable_seq: int, now_ms: int) -> None:
-        """The hub committed up to ``durable_seq``."""
+    def acked(self, durable_seq: int, now_ms: int, held_ms: int = 0) -> None:
+        """The hub committed up to ``durable_seq``.
+
+        Args:
+            held_ms: for how long it had the frame that ends there; 0: it does not say.
+        """
         oldest_ms: int | None = None
+        newest_ms = 0
         while self._sent and self._sent[0][0] <= durable_seq:
-            sent_ms = self._sent.popleft()[1]
-            oldest_ms = sent_ms if oldest_ms is None else oldest_ms
+            newest_ms = self._sent.popleft()[1]
+            oldest_ms = newest_ms if oldest_ms is None else oldest_ms
         if oldest_ms is None:
             return
         waited_ms = now_ms - oldest_ms
+        # Of the last frame, which is the one that the hub speaks of.
+        line_ms = now_ms - newest_ms - held_ms if 0 < held_ms <= now_ms - newest_ms else waited_ms
         if waited_ms <= QUICK_MS:
             self._faster()
-        elif waited_ms > SLOW_MS:
-            self._slower()
+        elif waited_ms > SLOW_MS and self.window_frames > 1:
+            self.window_frames //= 2
+        elif line_ms <= QUICK_MS:
+            self.events_max = min(self.events_max * 2, EVENTS_MAX)
+        elif line_ms > SLOW_MS:
+            self.events_max = max(self.events_max // 2, EVENTS_MIN)
 
     def rewound(self) -> None:
         """What was in flight will be sent again; its answers measure nothing."""
@@ -67,9 +83,3 @@ class Pace:
             self.events_max = min(self.events_max * 2, EVENTS_MAX)
         else:
             self.window_frames = min(self.window_frames * 2, self.window_frames_max)
-
-    def _slower(self) -> None:
-        if self.window_frames > 1:
-            self.window_frames //= 2
-        else:
-            self.events_max = max(self.events_max // 2, EVENTS_MIN)

@@ -270,7 +270,7 @@ class Relay:
             if was_greeting and machine.state is State.SYNCING:
                 await self._greeted(ack.hub_ms)
             if machine.durable_seq > durable_before:
-                await self._progressed()
+                await self._progressed(0 if was_greeting else ack.held_ms)
             await self._shows.refusal(machine.refusal)
             await self._perform(effects)
             if self._on_word is not None and machine.state is State.SYNCING:
@@ -283,9 +283,9 @@ class Relay:
         self.view.reason = ""
         await self._shows.link(self._open_line.name)
 
-    async def _progressed(self) -> None:
+    async def _progressed(self, held_ms: int) -> None:
         self._has_headway = True
-        self._pace.acked(self._machine.durable_seq, self._clock_ms())
+        self._pace.acked(self._machine.durable_seq, self._clock_ms(), held_ms)
         self._lines.carried(self._open_line.name)
 
     # Effects

@@ -30,6 +30,9 @@ asks for patience. Every wait ends by itself: `next_timer_ms` says when to call 
 again every ``greet_every_ms``, because a hub restored behind a broker that stayed up looks like one with nothing
 to say.
 
+An ack is waited for `ACK_TIMEOUT_MS` longer than the hub says, at most `HELD_MS_MAX`, that it takes to commit a
+frame: one that is behind is not a dead line, and sending it the same again would put it further behind.
+
 Frames in flight are bounded by ``window_frames``: one at a time starves a long line (600 ms round trips), a
 whole backlog in flight would be sent again after each cut.
 """
@@ -44,6 +47,8 @@ from sepe.wire.v1 import sync_pb2
 
 WINDOW_FRAMES = 8
 ACK_TIMEOUT_MS = 20_000
+# However long a hub says that it holds frames, a line that swallows them is given up after a minute.
+HELD_MS_MAX = 40_000
 HELLO_TIMEOUT_MS = 10_000
 # How long a refused office waits before it greets again: somebody must enrol it first.
 REFUSED_PAUSE_MS = 30_000
@@ -141,6 +146,8 @@ class OfficeSync:
     _gap_echoes: int = 0
     _corrupt_tries: int = 0
     _events_max: int = EVENTS_MAX
+    # How long the hub takes to commit a frame, by its last word.
+    _held_ms: int = 0
 
     def link_up(self, now_ms: int) -> list[Effect]:
         """A link is ready: greet before anything else."""
@@ -197,6 +204,7 @@ class OfficeSync:
             # A late word on an earlier session or epoch, or, while parked, on a frame behind the one that parked
             # us: the greeting after the pause will tell.
             return []
+        self._held_ms = min(ack.held_ms, HELD_MS_MAX)
         verdict = ack.verdict
         if verdict == sync_pb2.VERDICT_REFUSED:
             return self._park(ack.reason or "refused", now_ms + max(ack.retry_after_ms, REFUSED_PAUSE_MS))
@@ -279,8 +287,10 @@ class OfficeSync:
 
     def _wait_for_word(self) -> None:
         """Set the timer for the oldest frame's ack or, with none in flight, for the next greeting."""
-        oldest = self._in_flight[0].sent_ms + ACK_TIMEOUT_MS if self._in_flight else None
-        self._timer_ms = self._greet_due_ms if oldest is None else oldest
+        if self._in_flight:
+            self._timer_ms = self._in_flight[0].sent_ms + ACK_TIMEOUT_MS + self._held_ms
+        else:
+            self._timer_ms = self._greet_due_ms
 
     def _corrupted(self, now_ms: int) -> list[Effect]:
         self._corrupt_tries += 1

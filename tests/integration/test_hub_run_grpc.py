@@ -16,6 +16,7 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from pysqlite3 import dbapi2
 
 from hub.dispatch.service import CLAIM_PREFIX
 from hub.endpoints import Endpoints
@@ -105,6 +106,30 @@ async def test_both_transports_at_once_count_once_and_nats_hears_of_grpc(tmp_pat
         assert (await sending)[-1].durable_seq == 40
         await until_durable(acks, 40)
     assert digest_of(tmp_path / "hub") == digest_of_merged(tmp_path / "other", [node])
+
+
+async def test_a_hub_says_for_how_long_it_had_a_frame_on_both_transports(tmp_path: Path) -> None:
+    node, other = office(), office("537105-1")
+    directory = make_hub(tmp_path / "hub", node, other)
+    async with (
+        running_hub(directory) as at,
+        channel_to(at) as channel,
+        nats_client(at.nats) as client,
+        nats_acks_of(client, node) as acks,
+    ):
+        elsewhere = dbapi2.connect(directory / "hub.db", isolation_level=None)
+        elsewhere.execute("BEGIN IMMEDIATE")
+        sending = asyncio.create_task(push(channel, *other.frames(40)))
+        await client.jetstream().publish(subjects.up(node.name), node.frame())
+        await asyncio.sleep(0.3)
+        assert not sending.done() and acks.empty()
+        elsewhere.rollback()
+        elsewhere.close()
+        held = [(await sending)[-1].held_ms, (await until_durable(acks, 40))[-1].held_ms]
+        assert all(250 <= one < 5_000 for one in held), held
+        stub = sync_pb2_grpc.SyncStub(channel)
+        hello = await stub.Hello(sync_pb2.HelloRequest(hello=node.hello()), timeout=5)
+        assert hello.ack.held_ms == 0, "nothing waits any more"
 
 
 async def test_bad_bytes_get_their_verdict_and_the_stream_lives_on(tmp_path: Path) -> None:

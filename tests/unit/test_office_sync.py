@@ -6,6 +6,7 @@ import pytest
 
 from sepe.sync.office import (
     ACK_TIMEOUT_MS,
+    HELD_MS_MAX,
     REFUSED_PAUSE_MS,
     WINDOW_FRAMES,
     OfficeSync,
@@ -124,6 +125,18 @@ def test_a_lost_last_frame_costs_one_time_out() -> None:
     begun_ms = story.now_ms
     story.settle()
     assert story.now_ms - begun_ms == ACK_TIMEOUT_MS
+
+
+@pytest.mark.parametrize(("held_ms", "allowed_ms"), [(0, 0), (9_000, 9_000), (1 << 31, HELD_MS_MAX)])
+def test_a_hub_that_says_how_far_it_is_behind_is_given_that_much_longer(held_ms: int, allowed_ms: int) -> None:
+    story = Story()
+    story.write(80)
+    story.link_up()
+    story.hub_takes()
+    for ack in story.down:
+        ack.held_ms = held_ms
+    story.office_hears()
+    assert story.machine.next_timer_ms == story.now_ms + ACK_TIMEOUT_MS + allowed_ms
 
 
 def test_a_lost_ack_is_made_good_by_the_next_one() -> None:

@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from node.link.choice import PAUSE_DOUBLINGS_MAX, Lines, newest
 from node.link.link import Link, LinkKind, OnAck, OnDown
@@ -84,6 +86,66 @@ def test_the_pace_settles_on_64_kbit_so_that_acks_come_in_time(frame_bytes_per_e
         now_ms = max(now_ms, at_ms)
         pace.acked(done, now_ms)
     assert worst_ms < 20_000
+
+
+class Taken:
+    """A hub that takes its time over a line that carries ``rate`` events a second, driven by a pace."""
+
+    def __init__(self, pace: Pace, rate: float, hub_ms: int, told: float = 1.0) -> None:
+        self.pace, self.rate, self.hub_ms, self.told = pace, rate, hub_ms, told
+
+    def run(self, rounds: int) -> int:
+        """Play; the longest time from frame to ack."""
+        now_ms = line_free_ms = seq = worst_ms = 0
+        waiting: deque[tuple[int, int, int]] = deque()
+        for _ in range(rounds):
+            while len(waiting) < self.pace.window_frames:
+                seq += self.pace.events_max
+                line_free_ms = max(line_free_ms, now_ms) + int(1000 * self.pace.events_max / self.rate)
+                waiting.append((seq, now_ms, line_free_ms + self.hub_ms))
+                self.pace.sent(seq, now_ms)
+            done, sent_ms, at_ms = waiting.popleft()
+            now_ms = max(now_ms, at_ms)
+            worst_ms = max(worst_ms, now_ms - sent_ms)
+            self.pace.acked(done, now_ms, int(self.hub_ms * self.told))
+        return worst_ms
+
+
+def test_a_hub_that_is_behind_gets_fewer_frames_and_not_smaller_ones() -> None:
+    pace = Pace(EVENTS_MAX, WINDOW_MAX)
+    Taken(pace, 50_000, hub_ms=15_000).run(60)
+    assert (pace.events_max, pace.window_frames) == (EVENTS_MAX, 1)
+    returning = Pace()
+    Taken(returning, 50_000, hub_ms=15_000).run(60)
+    assert (returning.events_max, returning.window_frames) == (EVENTS_MAX, 1), "who comes back meanwhile as well"
+    silent = Pace(EVENTS_MAX, WINDOW_MAX)
+    Taken(silent, 50_000, hub_ms=15_000, told=0).run(60)
+    assert silent.events_max == EVENTS_MIN, "a hub that does not say is taken for a slow line, as ever"
+
+
+def test_a_slow_line_to_a_slow_hub_still_gets_small_frames() -> None:
+    pace = Pace(EVENTS_MAX, WINDOW_MAX)
+    Taken(pace, 53, hub_ms=5_000).run(200)
+    assert pace.events_max / 53 * 1000 <= SLOW_MS
+
+
+@given(
+    waits=st.lists(st.tuples(st.integers(0, 60_000), st.integers(0, 1 << 32)), max_size=60),
+    lies=st.booleans(),
+)
+def test_whatever_a_hub_says_of_itself_the_pace_stays_in_its_bounds_and_what_cannot_be_is_not_believed(
+    waits: list[tuple[int, int]], lies: bool
+) -> None:
+    told, deaf = Pace(), Pace()
+    for number, (waited_ms, held_ms) in enumerate(waits):
+        for pace in (told, deaf):
+            pace.sent(number, 0)
+        told.acked(number, waited_ms, waited_ms + 1 + held_ms if lies else held_ms)
+        deaf.acked(number, waited_ms)
+        assert EVENTS_MIN <= told.events_max <= EVENTS_MAX and 1 <= told.window_frames <= WINDOW_MAX
+        assert told.events_max >= deaf.events_max and told.window_frames >= deaf.window_frames
+        if lies:
+            assert told == deaf
 
 
 class NoLink:

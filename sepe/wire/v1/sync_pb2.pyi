@@ -219,6 +219,7 @@ class Ack(_message.Message):
     WANTED_FIELD_NUMBER: _builtins.int
     PROOF_FIELD_NUMBER: _builtins.int
     PARTITIONS_FIELD_NUMBER: _builtins.int
+    HELD_MS_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     epoch: _builtins.bytes
     verdict: Global___Verdict.ValueType
@@ -233,6 +234,11 @@ class Ack(_message.Message):
     """The hub's clock, milliseconds since 1970."""
     partitions: _builtins.int
     """Over NATS: over how many partitions offices spread their frames from now on. 0 from a hub that does not say."""
+    held_ms: _builtins.int
+    """For how long the hub had the frame that ends at durable_seq before it was committed, milliseconds; in the answer
+    to a greeting: the frame that it committed last, 0 when none waits. What an ack took beyond this is the line's
+    time. 0 from a hub that does not say.
+    """
     @_builtins.property
     def wanted(self) -> _containers.RepeatedCompositeFieldContainer[Global___Wanted]:
         """Events that the hub acknowledged once and cannot read any more: it asks for frames of exactly these runs."""
@@ -255,10 +261,11 @@ class Ack(_message.Message):
         wanted: _abc.Iterable[Global___Wanted] | None = ...,
         proof: Global___Proof | None = ...,
         partitions: _builtins.int = ...,
+        held_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["proof", b"proof"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["durable_chain", b"durable_chain", "durable_seq", b"durable_seq", "epoch", b"epoch", "hub_ms", b"hub_ms", "node", b"node", "partitions", b"partitions", "proof", b"proof", "reason", b"reason", "retry_after_ms", b"retry_after_ms", "verdict", b"verdict", "wanted", b"wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["durable_chain", b"durable_chain", "durable_seq", b"durable_seq", "epoch", b"epoch", "held_ms", b"held_ms", "hub_ms", b"hub_ms", "node", b"node", "partitions", b"partitions", "proof", b"proof", "reason", b"reason", "retry_after_ms", b"retry_after_ms", "verdict", b"verdict", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
