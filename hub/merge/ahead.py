@@ -80,7 +80,10 @@ class Prover:
         self._threads = ThreadPoolExecutor(max_workers=2 * self._missing + 1, thread_name_prefix="hub-prover")
 
     def start(self, arrivals: Sequence[Arrival]) -> Future[Proof | None]:
-        """Begin to prove these. The result is for `HubStore.merge`; ``None`` when they must be proven there."""
+        """Begin to prove these, with whatever processes are idle.
+
+        The result is for `HubStore.merge`; ``None`` when they must be proven there.
+        """
         whole: Future[Proof | None] = Future()
         processes = self._take()
         if not processes:
@@ -248,9 +251,10 @@ def merge_ahead(
     """
     waiting: tuple[Sequence[Arrival], Future[Proof | None]] | None = None
     for batch in batches:
+        proof = waiting[1].result() if waiting is not None else None
         following = batch, proving.start(batch)
         if waiting is not None:
-            yield store.merge(waiting[0], waiting[1].result())
+            yield store.merge(waiting[0], proof)
         waiting = following
     if waiting is not None:
         yield store.merge(waiting[0], waiting[1].result())

@@ -7,12 +7,12 @@ killed, is the end of this process.
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
 import struct
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import IO, Any
 
 from hub.merge.proving import Arrival, Proof, prove
@@ -68,13 +68,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr
-    try:
+    with suppress(EOFError, BrokenPipeError):
         send(sink, READY)
         while True:
             send(sink, answer(receive(source)))
-    except (EOFError, BrokenPipeError):
-        # The hub is gone. Without this Python would flush what nobody reads, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sink.fileno())
 
 
 if __name__ == "__main__":

@@ -258,8 +258,10 @@ def test_batches_proven_ahead_come_to_what_they_come_to_one_after_the_other(tmp_
     for node in nodes:
         node.write(*(recorded(nik_of(number, node.name[:6])) for number in range(40)))
     one, other = (node.frames(7) for node in nodes)
-    # Repeats, a gap, another cut, rubbish.
-    frames = [one[0], other[0], one[0], one[2], *one[1:], b"rubbish", *nodes[1].frames(5)]
+    stranger = Node("537107-1")
+    stranger.write(recorded(nik_of(1)))
+    # Repeats, a gap, a stranger, another cut, rubbish.
+    frames = [one[0], other[0], one[0], one[2], *one[1:], stranger.frame(), b"rubbish", *nodes[1].frames(5)]
     found = []
     for name in ("ahead", "beside"):
         with new_hub(tmp_path / name, nodes, is_durable=False) as store:
@@ -273,6 +275,7 @@ def test_batches_proven_ahead_come_to_what_they_come_to_one_after_the_other(tmp_
             store.project()
             found.append((digest(store.connection), [[one.reason for one in batch] for batch in taken], taken))
     assert found[0] == found[1]
+    assert {reason for batch in found[0][1] for reason in batch} == {"", "unknown_node", "unreadable_frame"}
     assert found[0][0].kecamatan.keys() == {"537105", "537106"}
 
 
