@@ -50,7 +50,7 @@ class MergingStore(Protocol):
 
 def cores() -> int:
     """How many cores this process may use."""
-    with suppress(AttributeError):
+    with suppress(AttributeError, OSError):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
