@@ -4,8 +4,27 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import structlog
+
+@contextmanager
+def _hidden(module: str) -> Iterator[None]:
+    """Without a module that is not loaded yet: who imports it meanwhile finds that it is not installed."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
+# structlog would load Rich, a tenth of a second of every start, for tracebacks that must never be shown here: they
+# print local variables, and those hold names and numbers of residents.
+with _hidden("rich"):
+    import structlog
 
 
 def _to_stderr(*_: object) -> structlog.PrintLogger:
