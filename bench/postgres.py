@@ -2,6 +2,9 @@
 
 Reference: the same recordings as plain 22-column rows, COPY into a staging table and INSERT … ON CONFLICT from
 there, a durable commit per batch, nothing verified. Two workers are two processes, each with half of the offices.
+
+A worker is read in two ways. Alone on its machine it has processes beside it that prove, as many as there are
+cores, and one worker keeps most of two cores busy. Where there is a worker for each core, each proves in itself.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from hub.merge.ahead import Prover, merge_ahead
 from hub.merge.digest import digest
 from hub.merge.store import HubStore
 from tests.support.hubs import arrivals, new_hub, send
-from tests.support.postgres import serving
+from tests.support.postgres import PostgresServer, serving
 from tests.support.world import Node
 
 OFFICES = 8
@@ -33,30 +36,41 @@ def run() -> list[dict[str, Any]]:
     nodes = [_office(number) for number in range(OFFICES)]
     with tempfile.TemporaryDirectory(prefix="sepe-bench-") as scratch, serving(*SETTINGS) as server:
         upsert_s = _copy_and_upsert(server.database(), nodes)
-        one_s, first = _workers(Path(scratch) / "one", server.database(), nodes, workers=1)
-        two_s, second = _workers(Path(scratch) / "two", server.database(), nodes, workers=2)
-        with new_hub(Path(scratch) / "sqlite", nodes, is_durable=False) as store:
+        folder = Path(scratch)
+        one_s, one = _workers(folder / "one", server, nodes, workers=1, provers=None)
+        two_s, two = _workers(folder / "two", server, nodes, workers=2, provers=None)
+        bare_s, bare = _workers(folder / "bare", server, nodes, workers=1, provers=0)
+        pair_s, pair = _workers(folder / "pair", server, nodes, workers=2, provers=0)
+        with new_hub(folder / "sqlite", nodes, is_durable=False) as store:
             for node in nodes:
                 send(store, node.frames(FRAME_EVENTS))
-            assert first == second == digest(store.connection).digest, "the engines disagree"
+            assert {one, two, bare, pair} == {digest(store.connection).digest}, "the engines disagree"
     return [
         _row(
             "merge, PostgreSQL, one worker", EVENTS / one_s, "events/s", "COPY + INSERT … ON CONFLICT",
             EVENTS / upsert_s,
         ),
+        _row("merge, PostgreSQL, two workers", EVENTS / two_s, "events/s", "one worker", EVENTS / one_s),
         _row(
-            "merge, PostgreSQL, two workers", EVENTS / two_s, "events/s", "one worker", EVENTS / one_s
+            "merge, PostgreSQL, two workers that prove in themselves", EVENTS / pair_s, "events/s",
+            "one worker that proves in itself", EVENTS / bare_s,
         ),
     ]  # fmt: skip
 
 
-def _workers(folder: Path, url: str, nodes: Sequence[Node], *, workers: int) -> tuple[float, str]:
-    """Seconds from the moment at which all workers are ready to the last commit, and the digest."""
-    new_hub(folder, nodes, database=url).close()
+def _workers(
+    folder: Path, server: PostgresServer, nodes: Sequence[Node], *, workers: int, provers: int | None
+) -> tuple[float, str]:
+    """Seconds from the moment at which all workers are ready to the last commit, and the digest.
+
+    Args:
+        provers: processes beside each worker that prove; ``None``: as a hub has them.
+    """
+    new_hub(folder, nodes, database=server.database()).close()
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(workers + 1)
     shares = [_in_turn(nodes[first::workers]) for first in range(workers)]
-    processes = [context.Process(target=_work, args=(folder, share, barrier)) for share in shares]
+    processes = [context.Process(target=_work, args=(folder, share, provers, barrier)) for share in shares]
     for process in processes:
         process.start()
     barrier.wait()
@@ -69,8 +83,8 @@ def _workers(folder: Path, url: str, nodes: Sequence[Node], *, workers: int) -> 
         return taken, digest(store.connection).digest
 
 
-def _work(folder: Path, frames: Sequence[bytes], barrier: Any) -> None:
-    with HubStore.open(folder) as store, Prover(store.reader) as proving:
+def _work(folder: Path, frames: Sequence[bytes], provers: int | None, barrier: Any) -> None:
+    with HubStore.open(folder) as store, Prover(store.reader, provers) as proving:
         proving.wait_until_ready()
         batches = (arrivals(frames[start : start + BATCH_FRAMES]) for start in range(0, len(frames), BATCH_FRAMES))
         barrier.wait()
