@@ -14,6 +14,7 @@ from sepe.errors import InvalidInputError
 from sepe.text import shown_key
 
 LINE_BYTES_MAX = 64 * 1024
+_NESTED = (dict, list)
 
 
 def parse_line(line: bytes | str) -> dict[str, object]:
@@ -43,7 +44,7 @@ def parse_line(line: bytes | str) -> dict[str, object]:
     if not isinstance(document, dict):
         raise InvalidInputError("baris harus berupa satu objek JSON", hint='Bentuknya {"nik": "...", ...}')
     for key, value in document.items():
-        if isinstance(value, dict | list):
+        if isinstance(value, _NESTED):
             raise InvalidInputError(
                 "isi kolom harus satu nilai, bukan objek atau daftar",
                 field=shown_key(key),

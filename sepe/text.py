@@ -52,8 +52,11 @@ def checked_text(value: str, field: str, *, chars_max: int, capitals: bool = Tru
     Raises:
         InvalidInputError: over ``chars_max`` characters, or a character that no field may hold.
     """
-    check_characters(value, field)
-    text = normal_capitals(value) if capitals else normal_text(value)
+    if value.isascii() and value.isprintable():  # Nearly all: nothing to refuse, one normal form.
+        text = " ".join((value.upper() if capitals else value).split())
+    else:
+        check_characters(value, field)
+        text = normal_capitals(value) if capitals else normal_text(value)
     if len(text) > chars_max:
         raise InvalidInputError(
             f"paling banyak {chars_max} karakter", field=field, value=value, hint="Singkatkan seperti pada KK"

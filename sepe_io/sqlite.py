@@ -71,10 +71,20 @@ class DiskFailedError(StorageDamagedError):
 
 
 class _Guarded(sqlite3.Connection):  # type: ignore[misc]
-    """Remembers that its disk failed. ``failure``: what the disk said, ``""`` while all is well."""
+    """What we know of a connection besides.
+
+    Attributes:
+        failure: what the disk said when it failed; ``""`` while all is well.
+        passing: names of attached databases that `transaction` lets go of at its end. It cannot be done later:
+            BEGIN IMMEDIATE reads from every database that is attached, and what is read from stays attached.
+    """
 
     failure = ""
     suspect_mark = Path()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.passing: set[str] = set()
 
     def disk_failed(self) -> None:
         """From now on `transaction` refuses, here and after the next opening unless the disk is well by then."""
@@ -151,12 +161,12 @@ def transaction(connection: Connection) -> Iterator[None]:
         return
     if connection.failure:
         raise DiskFailedError(connection.failure)
-    with translated():
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            yield
-            connection.execute("COMMIT")
-        except BaseException as exc:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("COMMIT")
+    except BaseException as exc:
+        with translated():
             # SQLite has already rolled back by itself after SQLITE_FULL and most of SQLITE_IOERR.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -164,6 +174,16 @@ def transaction(connection: Connection) -> Iterator[None]:
                 connection.disk_failed()
                 raise DiskFailedError(connection.failure) from exc
             raise
+    finally:
+        _let_go(connection)
+
+
+def _let_go(connection: _Guarded) -> None:
+    for name in tuple(connection.passing):
+        # Somebody may still read from it; then it goes at the end of the next transaction.
+        with suppress(sqlite3.OperationalError):
+            connection.execute(f"DETACH DATABASE {name}")
+            connection.passing.discard(name)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ left out when the hub's clock shows that it was nonsense (somebody once set the 
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 
 from sepe import hlc
 from sepe.errors import InvalidInputError
@@ -15,6 +15,7 @@ from sepe.region import WIB, Zone, zone
 
 # An office that heard the hub's clock goes on without it for months, hardly for more than a year.
 UNHEARD_MS_MAX = 400 * 86_400_000
+_DAY_1970 = date(1970, 1, 1).toordinal()
 
 
 def seen_ms(now_ms: int, *, hub_ms: int, last_stamp: int) -> int:
@@ -32,9 +33,9 @@ def seen_ms(now_ms: int, *, hub_ms: int, last_stamp: int) -> int:
 
 def day_of(ms: int, node: str) -> date:
     """The calendar day of a moment in the office's own time zone."""
-    # Year 9999 is datetime's end.
-    seconds = min(max(ms, 0) // 1000, 253_402_200_000)
-    return datetime.fromtimestamp(seconds, UTC).astimezone(zone_of(node).tzinfo).date()
+    # Year 9999 is the calendar's end.
+    seconds = min(max(ms, 0) // 1000, 253_402_200_000) + zone_of(node).utc_offset_hours * 3600
+    return date.fromordinal(_DAY_1970 + seconds // 86_400)
 
 
 def zone_of(node: str) -> Zone:

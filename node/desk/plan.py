@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from node.desk.standing import UNKNOWN, Standing
 from node.printing.job import NewJob
@@ -41,7 +42,7 @@ class Known:
     known: bytes
 
     @classmethod
-    def of(cls, row: tuple[int, int, int, bytes, int, bytes]) -> Known:
+    def of(cls, row: Sequence[Any]) -> Known:
         """From the columns of the resident table, without the NIK."""
         claims, first_ms, last_ms, identity, is_disputed, known = row
         return cls(claims, first_ms, last_ms, identity, bool(is_disputed), known)
@@ -153,7 +154,7 @@ def recorded_body(recording: Recording, issue: int, attached: Mapping[str, bytes
         photo_sha256=attached.get(PHOTO, b""),
         signature_sha256=attached.get(SIGNATURE, b""),
         biometric_sha256=attached.get(BIOMETRIC, b""),
-        **{name: getattr(recording, name) for name in _TEXTS},
+        **{name: value for name in _TEXTS if (value := getattr(recording, name))},
     )
     if recording.extra:
         body.extra.update(recording.extra)

@@ -7,7 +7,6 @@ commit together; an answer that says ``ok`` is given only after that commit.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -198,10 +197,13 @@ def refused(line: InputLine, exc: SepeError) -> LineResult:
 
 def tally(store: NodeStore, day: date, recorded: Iterable[tuple[str, str]]) -> None:
     """Count (product, status) of a day, in the caller's transaction."""
+    counts: dict[tuple[str, str], int] = {}  # A Counter of one takes longer than the statement.
+    for key in recorded:
+        counts[key] = counts.get(key, 0) + 1
     store.connection.executemany(
         "INSERT INTO tally VALUES (?, ?, ?, ?) "
         "ON CONFLICT (day, product, status) DO UPDATE SET count = count + excluded.count",
-        [(day.isoformat(), *key, count) for key, count in Counter(recorded).items()],
+        [(day.isoformat(), *key, count) for key, count in counts.items()],
     )
 
 
@@ -211,31 +213,33 @@ class _Residents:
     def __init__(self, store: NodeStore) -> None:
         self._store = store
         self._connection = store.connection
-        # Without a word of the centre on anybody nobody is looked up.
-        self._has_standings = self._connection.execute("SELECT 1 FROM standing LIMIT 1").fetchone() is not None
-        # Nor is anybody's card here who was never recorded here, unless an officer had it moved.
-        self._has_guests = self._connection.execute("SELECT 1 FROM guest_card LIMIT 1").fetchone() is not None
         self._disputed: set[int] = set()
         self._known: dict[int, Known | None] = {}
         self._wanted: dict[int, list[Wanted]] = {}
+        self._standings: dict[int, Standing] = {}
         self._changed: set[int] = set()
 
     def of(self, nik: int) -> tuple[Known | None, list[Wanted]]:
         if nik not in self._known:
-            row = self._connection.execute(
-                "SELECT claims, first_ms, last_ms, identity, is_disputed, known FROM resident WHERE nik = ?",
+            # Of most nothing is known, which one statement tells. A card may be here without a recording: an
+            # officer had it moved, or it came back from the hub after a restore.
+            has_standing, has_jobs, *row = self._connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM standing WHERE nik = ?1), EXISTS (SELECT 1 FROM job WHERE nik = ?1),"
+                " r.claims, r.first_ms, r.last_ms, r.identity, r.is_disputed, r.known"
+                " FROM (SELECT 1) LEFT JOIN resident r ON r.nik = ?1",
                 (nik,),
             ).fetchone()
-            self._known[nik] = None if row is None else Known.of(row)
+            self._known[nik] = None if row[0] is None else Known.of(row)
             self._wanted[nik] = []
-            if row is not None or self._has_guests:
+            if has_jobs:
                 jobs = self._connection.execute("SELECT product, issue, state FROM job WHERE nik = ?", (nik,))
                 self._wanted[nik] = [Wanted(product, issue, JobState(state)) for product, issue, state in jobs]
+            self._standings[nik] = standing_of(self._store, nik) if has_standing else UNKNOWN
         return self._known[nik], self._wanted[nik]
 
     def standing(self, nik: int) -> Standing:
-        """The centre's word on a resident."""
-        return standing_of(self._store, nik) if self._has_standings else UNKNOWN
+        """The centre's word on a resident who was asked `of`."""
+        return self._standings[nik]
 
     def dispute(self, nik: int) -> None:
         """A line of this batch disputed the resident."""

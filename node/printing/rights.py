@@ -117,9 +117,7 @@ class RightBook:
 
     def grip(self, right: Right) -> Grip:
         """What this machine knows of one right."""
-        row = self._one("SELECT held, let_go FROM print_right WHERE nik = ? AND product = ? AND issue = ?", *right)
-        held, let_go = (NO_FENCE, NO_FENCE) if row is None else row
-        return Grip(max(int(held), self._roll_fence(right.nik)), int(let_go))
+        return self._look(right)[0]
 
     def fence(self, nik: int, product: str, issue: int) -> int | None:
         """Under which fence this machine may print an issue now; ``None``: it has to ask or hear the centre."""
@@ -274,7 +272,26 @@ class RightBook:
                 self.fit_jobs(Right(*row))
 
     def _usable(self, right: Right) -> int | None:
-        return None if self.is_suspended else self.grip(right).fence
+        grip, is_suspended = self._look(right)
+        return None if is_suspended else grip.fence
+
+    def _look(self, right: Right) -> tuple[Grip, bool]:
+        """The grip of a right, and whether rights are suspended: one statement, for every recording asks."""
+        row = self._one(
+            "SELECT p.held, p.let_go, r.holder, r.fence, EXISTS (SELECT 1 FROM meta WHERE key = ?1)"
+            " FROM (SELECT 1)"
+            " LEFT JOIN print_right p ON p.nik = ?2 AND p.product = ?3 AND p.issue = ?4"
+            " LEFT JOIN roll_right r ON r.kecamatan = ?5",
+            SUSPENDED_KEY, *right, kecamatan_of(right.nik),
+        )  # fmt: skip
+        assert row is not None
+        held, let_go, roll_holder, roll_fence, is_suspended = row
+        if roll_holder is not None:
+            by_roll = roll_fence if roll_holder == self._store.node else NO_FENCE
+        else:
+            by_roll = HOME_FENCE if is_home(right.nik, self._store.node) else NO_FENCE
+        grip = Grip(by_roll) if held is None else Grip(max(held, by_roll), let_go)
+        return grip, bool(is_suspended)
 
     def _reconsider(self, right: Right, fence: int, decided_ms: int, now_ms: int) -> Asked | None:
         is_decided = now_ms < decided_ms
@@ -315,12 +332,6 @@ class RightBook:
         if is_decided and near and not any(is_wanted for _, is_wanted in near):
             return IN_HAND if any(has_blank for has_blank, _ in near) else ""
         return QUEUED if near else ""
-
-    def _roll_fence(self, nik: int) -> int:
-        row = self._one("SELECT holder, fence FROM roll_right WHERE kecamatan = ?", kecamatan_of(nik))
-        if row is not None:
-            return int(row[1]) if row[0] == self._store.node else NO_FENCE
-        return HOME_FENCE if is_home(nik, self._store.node) else NO_FENCE
 
     def _raise(self, right: Right, *, held: int = NO_FENCE, let_go: int = NO_FENCE) -> None:
         """Note a grant or a promise. The roll's own fence is no part of it: that may move to another machine."""

@@ -23,18 +23,16 @@ def tail_of(connection: Connection, node: str) -> Tail:
         StorageDamagedError: there is not even a first epoch.
     """
     row = connection.execute(
-        "SELECT e.number, e.epoch, e.durable_seq, e.stamp_floor, o.seq, o.chain, o.stamp, "
-        "c.hub_ms, c.heard_ms, c.skew_ms "
+        "SELECT e.number, e.epoch, e.durable_seq, coalesce(o.seq, 0), o.chain, "
+        "max(coalesce(o.stamp, 0), e.stamp_floor), c.hub_ms, c.heard_ms, c.skew_ms "
         "FROM clock c, (SELECT * FROM epoch ORDER BY number DESC LIMIT 1) e "
         "LEFT JOIN outbox o ON o.epoch = e.number "
         "AND o.seq = (SELECT max(seq) FROM outbox WHERE epoch = e.number)"
     ).fetchone()
     if row is None:
         raise StorageDamagedError(f"{DATABASE_NAME} holds no epoch; restore it from a backup")
-    number, epoch, durable_seq, floor, seq, chain, stamp, *clock = row
-    if seq is None:
-        return Tail(number, epoch, durable_seq, 0, chain_start(node, epoch), floor, *clock)
-    return Tail(number, epoch, durable_seq, seq, chain, max(stamp, floor), *clock)
+    tail = Tail._make(row)
+    return tail if tail.last_seq else tail._replace(last_chain=chain_start(node, tail.epoch))
 
 
 def chain_at(connection: Connection, node: str, number: int, seq: int) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,8 @@ class ClockView:
     last_stamp: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tail:
-    """Everything that the next event needs to know, in one look."""
+class Tail(NamedTuple):
+    """Everything that the next event needs to know, in one look; every recording makes two."""
 
     number: int
     epoch: bytes
