@@ -74,6 +74,7 @@ def _attach(connection: Connection, image: bytes, alias: str) -> bool:
                 connection.execute(
                     f"ATTACH DATABASE ? AS {alias}", (f"{Path(name).as_uri()}?mode=ro&immutable=1",)
                 )
+            connection.passing.add(alias)
             return True
         except (OSError, StorageDamagedError):
             continue
@@ -84,12 +85,12 @@ def _attach(connection: Connection, image: bytes, alias: str) -> bool:
 
 
 def _free_alias(connection: Connection) -> str:
-    """A name to attach under. What earlier transactions attached is let go of; ``""``: this one has used all."""
-    used = {row[1] for row in connection.execute("PRAGMA database_list")}
-    for alias in _ALIASES:
-        if alias in used:
-            # An image that this transaction has read cannot go before its end.
-            with suppress(StorageBusyError), translated():
-                connection.execute(f"DETACH DATABASE {alias}")
-                used.discard(alias)
-    return next((alias for alias in _ALIASES if alias not in used), "")
+    """A name to attach under; ``""``: this transaction has used all.
+
+    `sepe_io.sqlite.transaction` lets go of images at its end. Of others, what can go goes here.
+    """
+    for alias in tuple(connection.passing):
+        with suppress(StorageBusyError), translated():
+            connection.execute(f"DETACH DATABASE {alias}")
+            connection.passing.discard(alias)
+    return next((alias for alias in _ALIASES if alias not in connection.passing), "")

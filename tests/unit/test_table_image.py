@@ -65,6 +65,25 @@ def test_rows_by_image_and_row_by_row_add_up_alike_and_no_file_stays(
     assert found[0] == found[1]
 
 
+def test_a_hub_that_merges_all_day_never_runs_out_of_names_for_its_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bound(*_: object) -> None:
+        pytest.fail("a large batch was bound value by value")
+
+    connection = connect(tmp_path / "hub.db")
+    connection.execute(REBUILT["head"].format(table="head").strip().rstrip(";"))
+    monkeypatch.setattr(embedded, "_write_few", bound)
+    for number in range(40):
+        with transaction(connection):
+            embedded.write_heads(connection, made(900, 3, number), "head")
+    with pytest.raises(ZeroDivisionError), transaction(connection):
+        embedded.write_heads(connection, made(900, 3, 40), "head")
+        1 / 0  # noqa: B018 - any error
+    assert [name for _, name, _ in connection.execute("PRAGMA database_list")] == ["main"]
+    connection.close()
+
+
 def test_without_room_for_an_image_the_rows_are_written_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
