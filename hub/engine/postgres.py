@@ -13,7 +13,9 @@ connection is gone and nothing of the transaction stays. Stopped between two tra
 read before is read again behind the locks.
 
 **The server may go away.** Whatever it was doing then fails with `TransientError`, and the next transaction
-connects anew. A commit whose answer was lost may be stored or not; merged again, its frames are duplicates.
+connects anew. A commit whose answer was lost may be stored or not; merged again, its frames are duplicates. So may
+one that a synchronous standby has not confirmed: when somebody cancels the wait for it, PostgreSQL says that the
+commit is done, and only warns.
 """
 
 from __future__ import annotations
@@ -117,6 +119,7 @@ class PostgresConnection:
         self._dialect = dialect
         self._read_only = read_only
         self._in_block = False
+        self._is_warned = False
         self._raw = self._connected()
 
     def close(self) -> None:
@@ -234,7 +237,7 @@ class PostgresConnection:
                 self.native(begin)
             self._in_block = True
             yield
-            self.native("COMMIT")
+            self._commit()
         except BaseException:
             with suppress(SepeError):
                 if self.in_transaction and not self._raw.closed:
@@ -242,6 +245,15 @@ class PostgresConnection:
             raise
         finally:
             self._in_block = False
+
+    def _commit(self) -> None:
+        self._is_warned = False
+        self.native("COMMIT")
+        if self._is_warned:
+            raise DatabaseLostError("committed here, and not yet at the synchronous standby")
+
+    def _hear(self, notice: psycopg.errors.Diagnostic) -> None:
+        self._is_warned |= notice.severity_nonlocalized == "WARNING"
 
     def _try(self, work: Callable[[], T]) -> T:
         if self._raw.closed:
@@ -263,6 +275,7 @@ class PostgresConnection:
                 )  # fmt: skip
             except psycopg.ProgrammingError as exc:
                 raise unusable(self.url, "it cannot be read as a database address") from exc
+        raw.add_notice_handler(self._hear)
         adapters = raw.adapters
         # One type for every number: the server infers nothing from how large it happens to be.
         adapters.register_dumper(int, Int8Dumper)

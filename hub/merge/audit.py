@@ -75,8 +75,14 @@ def _server(connection: Connection) -> Iterator[Finding]:
         for name in ("fsync", "full_page_writes", "synchronous_commit")
         if (value := connection.native(f"SELECT current_setting('{name}')").fetchone()[0]) in ("off", "local")
     ]
+    standbys = connection.native("SELECT current_setting('synchronous_standby_names')").fetchone()[0]
+    beyond = (
+        f"and the loss of this server (synchronous_standby_names = {standbys})"
+        if standbys
+        else ("but not the loss of this server: no standby is waited for")
+    )
     yield Finding(
-        "durability", not unsafe, ", ".join(unsafe) or "a commit survives a power cut",
+        "durability", not unsafe, ", ".join(unsafe) or f"a commit survives a power cut, {beyond}",
         "switch it on in postgresql.conf: what the hub acknowledged, offices delete after a month",
     )  # fmt: skip
     detail = f"{failures} pages with a wrong checksum" if checksums == "on" else "page checksums are off"

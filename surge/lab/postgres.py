@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -29,11 +30,13 @@ class LabPostgres:
 
     Attributes:
         url: of the one database that was made for a hub.
+        settings: more of postgresql.conf, each ``name=value``, from the next start on.
     """
 
     folder: Path
     user: str | None
     process: subprocess.Popen[bytes] | None = None
+    settings: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -52,7 +55,7 @@ class LabPostgres:
         """
         options = (
             "listen_addresses=", f"unix_socket_directories={self.folder}", f"shared_buffers={SHARED_BUFFERS}",
-            "max_wal_size=4GB",
+            "max_wal_size=4GB", *self.settings,
         )  # fmt: skip
         told = [word for one in options for word in ("-c", one)]
         with (self.folder / "log").open("ab") as log:
@@ -80,6 +83,40 @@ class LabPostgres:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    def native(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of one statement, as the server's owner, in a transaction of its own."""
+        with psycopg.connect(f"postgresql://sepe@/postgres?host={self.folder}", autocommit=True) as connection:
+            cursor = connection.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def promote(self) -> None:
+        """Make a standby the server that is written to; returns when it takes writes."""
+        self.native("SELECT pg_promote(true, 60)")
+
+
+@contextmanager
+def standby_of(primary: LabPostgres, name: str) -> Iterator[LabPostgres]:
+    """A second server that follows the first as ``name``, ended and removed with the block.
+
+    Raises:
+        SepeError: it does not start.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="sepe-pg-"))
+    server = LabPostgres(folder, primary.user)
+    try:
+        if server.user is not None:
+            shutil.chown(folder, server.user)
+        source = f"host={primary.folder} user=sepe application_name={name}"
+        subprocess.run(
+            [_tools() / "pg_basebackup", "-D", folder / "data", "-d", source, "-R", "-X", "stream", "-c", "fast"],
+            check=True, capture_output=True, user=server.user, cwd=folder,
+        )  # fmt: skip
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
