@@ -11,6 +11,8 @@ from node.printing.ledger import Ledger
 from node.printing.spool import JobState
 from node.stock import SerialRange, Stock
 from node.storage.store import NodeStore
+from sepe.codec import Columns
+from sepe.events import Draft, Kind
 from tests.support.office import HOME_NIK, NOW_MS, ScriptedPrinter, line, make_office, record
 from tests.support.turns import turn
 
@@ -56,3 +58,16 @@ def test_what_was_lost_is_known_again_and_a_card_that_was_printed_is_not_printed
     assert all(one.is_ok for one in examine(after)), examine(after)
     assert record(after, line(HOME_NIK, reason="lost"))[0].ok
     assert ledger.of_resident(int(HOME_NIK))[-1].issue == 3
+
+
+def test_a_card_that_came_back_without_its_recording_is_not_asked_for_once_more(tmp_path: Path) -> None:
+    """As of a resident whom another office recorded: his card was moved here, after this backup was made."""
+    before, after = restored(tmp_path)
+    page = before.page(after.position().last_seq)
+    assert page is not None
+    rows = zip(page.columns.niks, page.columns.stamps, page.columns.kinds, page.columns.bodies, strict=True)
+    cards = [(Draft(kind, nik, body), stamp) for nik, stamp, kind, body in rows if kind == Kind.CARD_MOVED]
+    assert absorb(after, before.epoch, page.first_seq, Columns.of(cards))
+    [answer] = record(after, line(SECOND))
+    assert (answer.ok, answer.status) == (True, "already_requested")
+    assert len(Ledger(after).of_resident(int(SECOND))) == 1
