@@ -7,7 +7,7 @@ comes (a reason that a later version wrote into the database) is counted as ``ot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,10 +20,11 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from hub.read.figures import Figures, PostgresState, Reader
+from sepe_io.figures import gauge, gauge_by, gauges
 
 # A second series of each counter, with its birthday, that nobody reads.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -175,15 +176,15 @@ class _PipeFigures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         state = self._state
-        yield _gauge("sepe_hub_stream_messages", "Frames that the JetStream stream holds.", state.messages)
-        yield _gauge("sepe_hub_stream_bytes", "Bytes that the JetStream stream holds.", state.size)
-        yield _gauge("sepe_hub_stream_replicas", "Copies that the stream should have.", state.replicas)
-        yield _gauge("sepe_hub_stream_replicas_current", "Copies that have everything.", state.replicas_current)
+        yield gauge("sepe_hub_stream_messages", "Frames that the JetStream stream holds.", state.messages)
+        yield gauge("sepe_hub_stream_bytes", "Bytes that the JetStream stream holds.", state.size)
+        yield gauge("sepe_hub_stream_replicas", "Copies that the stream should have.", state.replicas)
+        yield gauge("sepe_hub_stream_replicas_current", "Copies that have everything.", state.replicas_current)
         for name, text, counts in (
             ("sepe_hub_partition_waiting_frames", "Frames in JetStream not handed out yet.", state.waiting),
             ("sepe_hub_partition_unacked_frames", "Frames handed out and not settled yet.", state.unacked),
         ):
-            yield _by(name, text, "partition", {str(number): count for number, count in sorted(counts.items())})
+            yield gauge_by(name, text, "partition", {str(number): counts[number] for number in sorted(counts)})
 
 
 class _DatabaseFigures(Collector):
@@ -198,22 +199,21 @@ class _DatabaseFigures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         found = self._read()
-        yield _gauge("sepe_hub_database_up", "1 while the database can be read.", int(found is not None))
+        yield gauge("sepe_hub_database_up", "1 while the database can be read.", int(found is not None))
         if found is None:
             return
         info = InfoMetricFamily("sepe_hub_database", "The engine of the database.")
         info.add_metric([], {"engine": found.engine, "version": found.version})
         yield info
-        for name, text, value in _plain(found):
-            yield _gauge(name, text, value)
+        yield from gauges(_plain(found))
         quarantined = dict.fromkeys((*sorted(REASONS), OTHER), 0)
         for reason, count in found.quarantined.items():
             quarantined[known_reason(reason)] += count
-        yield _by("sepe_hub_quarantined_frames", "Frames in quarantine.", "reason", quarantined)
-        yield _by("sepe_hub_nodes_linked", "Nodes heard within 15 minutes, by line.", "link", found.linked)
-        yield _by("sepe_hub_nodes_flagged", "Nodes with something amiss.", "flag", found.flagged)
-        yield _by("sepe_hub_open_cases", "Cases that an officer must decide.", "kind", found.cases)
-        yield _by("sepe_hub_blanks_at_hand", "Blanks in all offices, as they told.", "product", found.blanks)
+        yield gauge_by("sepe_hub_quarantined_frames", "Frames in quarantine.", "reason", quarantined)
+        yield gauge_by("sepe_hub_nodes_linked", "Nodes heard within 15 minutes, by line.", "link", found.linked)
+        yield gauge_by("sepe_hub_nodes_flagged", "Nodes with something amiss.", "flag", found.flagged)
+        yield gauge_by("sepe_hub_open_cases", "Cases that an officer must decide.", "kind", found.cases)
+        yield gauge_by("sepe_hub_blanks_at_hand", "Blanks in all offices, as they told.", "product", found.blanks)
         if found.postgres is not None:
             yield from _postgres(found.postgres)
 
@@ -252,7 +252,7 @@ def _plain(found: Figures) -> tuple[tuple[str, str, float], ...]:
 
 
 def _postgres(state: PostgresState) -> Iterator[Metric]:
-    for name, text, value in (
+    rows = (
         ("sepe_hub_postgres_connections", "Connections to the hub's database.", state.connections),
         ("sepe_hub_postgres_connections_limit", "Connections that the server allows.", state.connections_max),
         ("sepe_hub_postgres_standbys", "Standbys that are connected.", state.standbys),
@@ -262,23 +262,12 @@ def _postgres(state: PostgresState) -> Iterator[Metric]:
             state.oldest_transaction_s,
         ),
         ("sepe_hub_postgres_clock_ahead_seconds", "The server's clock minus ours.", state.clock_ahead_s),
-    ):
-        yield _gauge(name, text, value)
+    )
+    yield from gauges(rows)
     yield CounterMetricFamily("sepe_hub_postgres_deadlocks", "Deadlocks that were ended.", value=state.deadlocks)
     if state.standby_lag_bytes is not None:
-        yield _gauge(
+        yield gauge(
             "sepe_hub_postgres_standby_lag_bytes",
             "Write-ahead log the last standby lacks.",
             state.standby_lag_bytes,
         )
-
-
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, text, value=value)
-
-
-def _by(name: str, text: str, label: str, counts: Mapping[str, int]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, text, labels=[label])
-    for value, count in counts.items():
-        family.add_metric([value], count)
-    return family

@@ -7,7 +7,7 @@ at most `PRINTERS_MAX` of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -20,6 +20,7 @@ from node.printing.condition import Stopper
 from node.printing.printers import Mode, Printer
 from node.printing.spool import JobState
 from node.stock.supplies import Supplies
+from sepe_io.figures import gauge, gauge_by, gauges
 
 LINKS = ("nats", "grpc", "offline")
 PRINTERS_MAX = 32
@@ -80,7 +81,7 @@ class _Relay(Collector):
 
     def collect(self) -> Iterator[Metric]:
         view, uploads = self._view, self._uploads
-        gauges = (
+        plain = (
             ("sepe_node_last_seq", "Highest seq in the outbox.", view.last_seq),
             ("sepe_node_durable_seq", "Highest contiguous seq that the centre has committed.", view.durable_seq),
             ("sepe_node_pending_events", "Events that the centre has not confirmed.", view.pending),
@@ -90,9 +91,10 @@ class _Relay(Collector):
             ("sepe_node_attachments_pending_bytes", "Bytes of them that are to be sent.", uploads.waiting_bytes),
             ("sepe_node_attachments_refused", "Attachments that the centre does not take.", uploads.refused),
         )
-        for name, text, value in gauges:
-            yield _gauge(name, text, value)
-        yield _by("sepe_node_link", "1 for the line in use.", "link", {one: view.link == one for one in LINKS})
+        yield from gauges(plain)
+        yield gauge_by(
+            "sepe_node_link", "1 for the line in use.", "link", {one: view.link == one for one in LINKS}
+        )
         counters = (
             ("sepe_node_frames_sent", "Frames handed to a line.", view.frames_sent),
             ("sepe_node_sent_bytes", "Bytes of those frames.", view.bytes_sent),
@@ -114,21 +116,21 @@ class _Machine(Collector):
 
     def collect(self) -> Iterator[Metric]:
         now = self._condition
-        yield _gauge("sepe_node_storage_ok", "0 while nothing can be recorded.", int(not now.storage))
+        yield gauge("sepe_node_storage_ok", "0 while nothing can be recorded.", int(not now.storage))
         if now.disk_free_bytes is not None:
-            yield _gauge("sepe_node_disk_free_bytes", "Free space where records are kept.", now.disk_free_bytes)
+            yield gauge("sepe_node_disk_free_bytes", "Free space where records are kept.", now.disk_free_bytes)
         if now.storage:
             return
-        yield _gauge("sepe_node_database_bytes", "Size of the database.", now.database_bytes)
-        yield _gauge("sepe_node_oldest_pending_seconds", "Age of the oldest unsent event.", now.oldest_pending_s)
-        yield _gauge("sepe_node_clock_skew_seconds", "Our clock minus the hub's.", now.clock_skew_ms / 1000)
+        yield gauge("sepe_node_database_bytes", "Size of the database.", now.database_bytes)
+        yield gauge("sepe_node_oldest_pending_seconds", "Age of the oldest unsent event.", now.oldest_pending_s)
+        yield gauge("sepe_node_clock_skew_seconds", "Our clock minus the hub's.", now.clock_skew_ms / 1000)
         prints = dict(now.prints)
-        yield _by(
+        yield gauge_by(
             "sepe_node_prints", "Print jobs.", "state", {one.value: prints.get(one.value, 0) for one in JobState}
         )
         # Some codes come from the hub: words of code only, and few.
         codes = sorted({code for code in now.cautions if _CODE.fullmatch(code)})[:CAUTIONS_MAX]
-        yield _by(
+        yield gauge_by(
             "sepe_node_cautions", "1: a person must look: sepe node status.", "code", dict.fromkeys(codes, 1)
         )
         yield from _printers(now.printers[:PRINTERS_MAX])
@@ -148,8 +150,8 @@ def _printers(printers: Iterable[Printer]) -> Iterator[Metric]:
 
 def _supplies(supplies: Supplies, printers: Iterable[Printer]) -> Iterator[Metric]:
     low = set(supplies.low)
-    yield _by("sepe_node_blanks_at_hand", "Blanks at hand.", "product", supplies.at_hand)
-    yield _by("sepe_node_blanks_low", "1 below the refill threshold.", "product",
+    yield gauge_by("sepe_node_blanks_at_hand", "Blanks at hand.", "product", supplies.at_hand)
+    yield gauge_by("sepe_node_blanks_low", "1 below the refill threshold.", "product",
               {product: product in low for product in supplies.at_hand})  # fmt: skip
     left = GaugeMetricFamily("sepe_node_ribbon_left_cards", "Cards left on the ribbon.", labels=["printer"])
     today = GaugeMetricFamily("sepe_node_printer_cards_today", "Cards made today.", labels=["printer"])
@@ -168,14 +170,3 @@ def _supplies(supplies: Supplies, printers: Iterable[Printer]) -> Iterator[Metri
         for stopper in Stopper:
             stopped.add_metric([printer.name, stopper.value], int(stopper in stoppers))
     yield from (left, today, hot, stopped)
-
-
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, text, value=value)
-
-
-def _by(name: str, text: str, label: str, counts: Mapping[str, int]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, text, labels=[label])
-    for value, count in counts.items():
-        family.add_metric([value], count)
-    return family
