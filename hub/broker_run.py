@@ -22,6 +22,7 @@ from hub.tls import HubTls, wants_tls
 from sepe_io import supervisor
 from sepe_io.logs import logger
 from sepe_io.process import stop_requests
+from sepe_io.tasks import end_tasks
 
 _log = logger("hub.broker")
 
@@ -71,6 +72,9 @@ async def run_broker(options: BrokerOptions, on_ready: Callable[[str], None]) ->
             broker.access = gate.access()
             tasks.append(asyncio.create_task(gate.run(), name="gate"))
         await broker.start()
+        # The keeper inside starts a dead or frozen server again; what is watched from outside is this program.
+        tasks.append(asyncio.create_task(supervisor.keep_alive(), name="watchdog"))
+        stack.push_async_callback(end_tasks, tasks)
         on_ready(broker.url)
         supervisor.ready(f"{options.seat.name} at {broker.url}")
         _log.info("broker.started", server=options.seat.name, url=broker.url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -206,8 +207,26 @@ async def test_whatever_happens_to_the_servers_the_offices_and_the_hub_have_the_
     assert rig.counts().events == sum(written.values())
 
 
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """Hears what a supervisor is told."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "s"))
+        monkeypatch.setenv("WATCHDOG_USEC", "1500000")
+        yield listener
+
+
+async def heard(listener: socket.socket, servers: int) -> None:
+    """Returns when so many servers said that they are ready, and one that it lives; fails when they do not."""
+    said: list[str] = []
+    while sum(word.startswith("READY=1") for word in said) < servers or "WATCHDOG=1" not in said:
+        said.append((await asyncio.to_thread(listener.recv, 4096)).decode())
+
+
 async def test_servers_that_the_hub_tends_prove_themselves_and_know_every_office_within_seconds(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, systemd: socket.socket
 ) -> None:
     directory = make_hub(tmp_path / "hub")
     sepe_hub("stream", directory, "--replicas", 3)
@@ -222,6 +241,8 @@ async def test_servers_that_the_hub_tends_prove_themselves_and_know_every_office
             )
             servers.append(asyncio.create_task(run_broker(options, urls.append)))
         await until(lambda: len(urls) == 3, urls)
+        await heard(systemd, 3)
+        monkeypatch.delenv("NOTIFY_SOCKET")
         async with running_hub(directory, nats=",".join(urls), tls="on"):
             async with asyncio.timeout(20):
                 while await doctor(directory):  # noqa: ASYNC110 - a command
