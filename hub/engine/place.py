@@ -24,8 +24,12 @@ POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 # are half as many calls of the system (10.5 µs an event against 17 with 4,096 bytes, 12 with 16,384).
 _PAGE_BYTES = 8_192
 # The pages that offices' own residents share stay in memory, 64 MiB of them; and a page that many commits change
-# goes from the journal into the file once for 64 MiB of journal, not for 4.
-_WRITER_SETTINGS = ("PRAGMA cache_size=-65536", "PRAGMA wal_autocheckpoint=8000")
+# goes from the journal into the file once for 125 MiB of journal, not for 4. At five million residents a commit of
+# 32,000 events is 42 MiB of it (offices' own regions) to 170 (random NIK), so the file keeps that room. Against
+# 64 MiB of both, the writer then takes 8 % less CPU in own regions, and the same with random NIK.
+_WRITER_SETTINGS = (
+    "PRAGMA cache_size=-65536", "PRAGMA wal_autocheckpoint=16000", f"PRAGMA journal_size_limit={192 << 20}"
+)  # fmt: skip
 
 
 class ContendedError(TransientError):
