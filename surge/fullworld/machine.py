@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import copy_context
 from pathlib import Path
@@ -21,7 +22,7 @@ _T = TypeVar("_T")
 _PAGES_MAX = 4_294_967_294
 
 
-class Machine:
+class Machine(ABC):
     """See the module. ``clock_offset_ms``: its wall clock minus the world's true time."""
 
     def __init__(self, world: FullWorld, name: str, folder: Path) -> None:
@@ -98,14 +99,18 @@ class Machine:
 
     # What each kind of machine does
 
+    @abstractmethod
     def boot(self) -> None:
-        raise NotImplementedError
+        """Open the directory and start the tasks."""
 
+    @abstractmethod
     def halt(self) -> None:
-        raise NotImplementedError
+        """Drop what the power took: connections that nobody closed."""
 
+    @abstractmethod
     def fate_of(self, call: str) -> Fate:
-        raise NotImplementedError
+        """What becomes of a step that writes."""
 
+    @abstractmethod
     def fill_disk(self, is_full: bool) -> None:
-        raise NotImplementedError
+        """Leave no room on the disk, or give it back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -113,7 +114,7 @@ class Network:
                     self._world.after(self._world.rng.uniform(0, NOTICE_S_MAX), link.fail, reason)
 
 
-class _Link:
+class _Link(ABC):
     """What both kinds share. ``is_torn``: carries nothing although nobody said so."""
 
     name = ""
@@ -191,8 +192,9 @@ class _Link:
             return True
         return False
 
+    @abstractmethod
     def _far_end_is_up(self) -> bool:
-        raise NotImplementedError
+        """Whether who answers at the other end has power."""
 
 
 class NatsLink(_Link):
