@@ -5,7 +5,8 @@ Batches size themselves: an idle hub merges the one frame that came (low latency
 what has gathered (one commit for thousands of events). Frames wait in *lanes*, one per sender, and a batch takes
 one frame of each lane in turn, so an office that floods waits behind itself only.
 
-A hub that is behind has the next batch proven by other processes while it writes (`hub.merge.ahead`).
+A hub that is behind has the next batch proven by other processes while it writes (`hub.merge.ahead`). Therefore it
+takes what waits by halves: all in one batch, and an office's frames would be proven and written by turns for ever.
 
 Order of duty for a batch: merge, **commit**, then settle each delivery on the transport it came by and announce
 the acks on the other. When the store cannot take frames (disk full, database held by another), nothing is
@@ -24,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hub.ingest.acks import coalesced, later
+from hub.ingest.tidy import Tidy, TidyStore
 from hub.ingest.writer import Urgency, WriterThread, shown
 from hub.merge import ahead
 from hub.merge.ahead import Prover
@@ -40,11 +42,13 @@ from sepe_io.sqlite import DiskFailedError
 # are written once, short enough that acks flow.
 BATCH_EVENTS_MAX = 32_000
 # On a slower or busier machine a batch is smaller: a quiet office may have to wait for two of them.
-BATCH_S = 0.5
+BATCH_S = 0.3
 BATCH_EVENTS_MIN = 2_000
 BATCH_EVENTS_FIRST = 8_000
 BATCH_FRAMES_MAX = 256
 BATCH_BYTES_MAX = 16 << 20
+# Half of what waits is never less than this, about two thousand events: less is not worth a commit.
+HALF_BYTES_MIN = 128 * 1024
 # What waits: a few batches. Above it gRPC stops reading and NATS stops fetching.
 QUEUE_FRAMES_MAX = 1_024
 QUEUE_BYTES_MAX = 48 << 20
@@ -55,9 +59,6 @@ ADMIT_S = 8.0
 # When those who were told "later" come again: as soon as the hub can have served what waits, within these bounds.
 LATER_S_MIN = 1.0
 LATER_S_MAX = 60.0
-# Cases are brought up to date once the hub has been idle so long, and under constant load this seldom.
-IDLE_S = 0.2
-PROJECT_EVERY_S = 30.0
 PAUSE_S_MIN = 0.5
 PAUSE_S_MAX = 8.0
 STALE_TRIES_MAX = 5
@@ -69,17 +70,11 @@ TROUBLE_S = 30.0
 _log = logger("hub.ingest")
 
 
-class MergeStore(Protocol):
+class MergeStore(TidyStore, Protocol):
     """What the merger needs of the hub's storage; `hub.merge.store.HubStore` is one."""
 
     def merge(self, arrivals: Sequence[Arrival], proven: Proof | None = None) -> list[Outcome]:
         """Commit a batch. Raises TransientError when nothing of it could be stored."""
-
-    def project(self) -> int:
-        """Bring the cases up to date."""
-
-    def step_hints(self) -> bool:
-        """Bring the hints some way up to date, in a fraction of a second; whether more is to be done."""
 
 
 class Delivery(Protocol):
@@ -152,9 +147,9 @@ class Merger:
         self._events_max = BATCH_EVENTS_FIRST
         self._turned_away = 0
         self._held_ms = 0
-        # Hints of a log that this version never read may be waiting.
-        self._unprojected = True
-        self._projected_at = time.monotonic()
+        self._tidy = Tidy(store, writer)
+        # Of the batch that is being written.
+        self._writing_bytes: int | None = None
         self.announce: Callable[[list[sync_pb2.Ack]], None] = lambda acks: None
         self._trouble = ""
         self._troubled_at = 0.0
@@ -193,6 +188,7 @@ class Merger:
         found.waiting.append(_Waiting(delivery, _events_of(delivery.arrival.data), since_s))
         self._count(1, len(delivery.arrival.data))
         self._arrived.set()
+        self._look_ahead()
 
     async def room(self, lane: str = "") -> None:
         """Returns when the queue, and the lane if named, can take more."""
@@ -233,7 +229,7 @@ class Merger:
         pause_s = PAUSE_S_MIN
         while True:
             await self._wait()
-            batch = self._ahead or self._take()
+            batch = self._ahead or self._take(self._half())
             self._ahead = None
             if not batch.deliveries:
                 continue
@@ -247,48 +243,30 @@ class Merger:
             await self._tell_room()
 
     async def _wait(self) -> None:
-        """Returns when something waits; uses the idle time to bring the cases up to date."""
+        """Returns when something waits; uses the idle time, and at times not so idle a one, to tidy up."""
+        if self._tidy.is_due:
+            await self._tidy_up()
         if self._frames or self._ahead is not None:
-            if self._unprojected and time.monotonic() - self._projected_at > PROJECT_EVERY_S:
-                await self._project()
             return
         self._arrived.clear()
-        if self._unprojected:
-            try:
-                async with asyncio.timeout(IDLE_S):
-                    await self._arrived.wait()
-            except TimeoutError:
-                await self._project()
-            return
-        await self._arrived.wait()
-
-    async def _project(self) -> None:
-        self._projected_at = time.monotonic()
         try:
-            await self._writer.call_as(Urgency.TIDY, self._store.project)
-            # Hints have time: a step, and further ones only while nobody sends.
-            while (
-                is_behind := await self._writer.call_as(Urgency.TIDY, self._store.step_hints)
-            ) and not self._frames:
-                pass
-            self._unprojected = is_behind
-        except TransientError as exc:
-            # The marks stay in the database; readers project too, and so does the next idle moment.
-            _log.warning("projection.deferred", reason=str(exc))
+            async with asyncio.timeout(self._tidy.after_s):
+                await self._arrived.wait()
+        except TimeoutError:
+            await self._tidy_up()
+
+    async def _tidy_up(self) -> None:
+        try:
+            await self._tidy.run(lambda: self._frames > 0)
         except DiskFailedError as exc:
             self._troubled(str(exc))
             raise
-        except Exception as exc:
-            self._unprojected = False
-            _log.error("projection.failed", error=shown(exc))
 
-    def _take(self) -> _Batch:
+    def _take(self, bytes_max: int = BATCH_BYTES_MAX) -> _Batch:
         """The next batch: one frame of each lane in turn, up to the limits."""
         batch: list[_Waiting] = []
         events = size = 0
-        while (
-            self._turn and events < self._events_max and size < BATCH_BYTES_MAX and len(batch) < BATCH_FRAMES_MAX
-        ):
+        while self._turn and events < self._events_max and size < bytes_max and len(batch) < BATCH_FRAMES_MAX:
             lane = self._turn.popleft()
             one = lane.waiting.popleft()
             batch.append(one)
@@ -301,9 +279,17 @@ class Merger:
         self._count(-len(batch), -size)
         return _Batch(batch)
 
+    def _half(self) -> int:
+        """How many bytes the next batch has if another can be proven while it is written."""
+        if self._prover is None:
+            return BATCH_BYTES_MAX
+        return min(max(self._bytes // 2, HALF_BYTES_MIN), BATCH_BYTES_MAX)
+
     def _look_ahead(self) -> None:
-        """Have what waits proven while the batch before it is written."""
-        if self._prover is not None and self._bytes >= ahead.BYTES_MIN:
+        """While a batch is written, have what waits proven as soon as it is half as much."""
+        if self._prover is None or self._ahead is not None or self._writing_bytes is None:
+            return
+        if self._bytes >= max(ahead.BYTES_MIN, self._writing_bytes // 2):
             self._ahead = self._take()
             self._ahead.proof = self._prover.start([one.arrival for one in self._ahead.deliveries])
 
@@ -311,7 +297,14 @@ class Merger:
         """The outcomes, committed; ``None`` when nothing could be stored."""
         arrivals = [delivery.arrival for delivery in batch.deliveries]
         proven = None if batch.proof is None else await asyncio.wrap_future(batch.proof)
+        self._writing_bytes = sum(len(one.data) for one in arrivals)
         self._look_ahead()
+        try:
+            return await self._write(arrivals, proven)
+        finally:
+            self._writing_bytes = None
+
+    async def _write(self, arrivals: Sequence[Arrival], proven: Proof | None) -> list[Outcome] | None:
         for _ in range(STALE_TRIES_MAX):
             began = time.monotonic()
             try:
@@ -333,7 +326,7 @@ class Merger:
             self._pace(outcomes, took_s)
             self._metrics.merged(arrivals, outcomes, took_s)
             if any(outcome.events_merged for outcome in outcomes):
-                self._unprojected = True
+                self._tidy.merged()
                 self._recovered()
             return outcomes
         self._troubled("other workers keep moving the watermarks")

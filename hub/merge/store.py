@@ -332,6 +332,11 @@ class HubStore:
             watch.project(self.connection)
         return done
 
+    def frames_logged(self) -> int:
+        """The number of the last frame in the log, whichever process merged it."""
+        with translated():
+            return log.last_number(self.connection)
+
     def step_hints(self) -> bool:
         """One step of `hub.merge.likeness`, a fraction of a second; whether more is to be done."""
         return likeness.step(self.connection)

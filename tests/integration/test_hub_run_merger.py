@@ -13,6 +13,7 @@ import pytest
 
 import hub.ingest.merger
 from hub.ingest.merger import LANE_FRAMES_MAX, Merger
+from hub.ingest.tidy import Tidy
 from hub.ingest.writer import WriterThread
 from hub.merge import ahead
 from hub.merge.ahead import Prover
@@ -162,6 +163,53 @@ async def test_a_full_lane_waits_and_another_does_not(tmp_path: Path) -> None:
             await full
         assert order, "room came before anything was merged"
         await until(lambda: merger.waiting_frames == merger.waiting_bytes == 0)
+
+
+async def test_what_one_office_has_waiting_is_merged_by_halves_so_that_one_is_proven_while_the_other_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "BYTES_MIN", 1)
+    monkeypatch.setattr(hub.ingest.merger, "HALF_BYTES_MIN", 1)
+    node = office("537104-1", 24)
+    proofs: list[bool] = []
+    merge = HubStore.merge
+
+    def noting(self: HubStore, arrivals: Sequence[Arrival], proven: Proof | None = None) -> list[Outcome]:
+        proofs.append(proven is not None)
+        return merge(self, arrivals, proven)
+
+    monkeypatch.setattr(HubStore, "merge", noting)
+    settled: list[str] = []
+    start = asyncio.Event()
+    async with merger_on(make_hub(tmp_path / "hub", node), start, prover_command=ahead.COMMAND) as merger:
+        for frame in node.frames(1):
+            merger.offer(node.name, Sent(Arrival(frame, "nats", NOW_MS, node.name), settled))
+        start.set()
+        await until(lambda: len(settled) == 24)
+    assert proofs == [False, True]
+
+
+async def test_hints_wait_while_another_process_takes_in_frames_and_cases_do_not(tmp_path: Path) -> None:
+    one, other = office("537104-1", 3), Node("537105-1")
+    other.write(recorded(nik_of(0), "YOHANIS LAY"), recorded(nik_of(1), "YOHANIS LAY"))
+    directory, writer = make_hub(tmp_path / "hub", one, other), WriterThread()
+
+    def read(store: HubStore) -> tuple[int, int]:
+        (seen,) = store.connection.execute("SELECT COUNT(*) FROM likeness").fetchone()
+        return status.counts(store.connection).cases_open, seen
+
+    try:
+        with HubStore.open(directory) as store, HubStore.open(directory) as elsewhere:
+            tidy, found = Tidy(store, writer), []
+            for frame in (one.frame(), *other.frames(1), None):
+                if frame is not None:
+                    elsewhere.merge([Arrival(frame, "nats", NOW_MS)])
+                await tidy.run(lambda: False)
+                found.append(read(elsewhere))
+            assert found == [(0, 0), (1, 0), (2, 0), (2, 3)]
+            assert tidy.after_s is None
+    finally:
+        writer.close()
 
 
 async def test_cases_are_there_soon_after_the_last_frame(tmp_path: Path) -> None:
