@@ -57,6 +57,11 @@ Decided = event_pb2.CardRerouted | event_pb2.BlanksOrdered
 
 _REROUTE = "nik, product, issue, from_node, to_node, until_ms, stamp, reason, officer"
 _ORDER = "product, from_node, to_node, count, until_ms, stamp, reason, officer"
+# The tables that are folded from decisions: the columns of the key, and all columns.
+TABLES = {
+    "reroute": (("nik", "product", "issue"), _REROUTE),
+    "blanks_order": (("product", "from_node", "to_node"), _ORDER),
+}
 
 
 def apply(connection: Connection, nik: int, stamp: int, said: Decided, prefix: str = "") -> None:
@@ -65,13 +70,13 @@ def apply(connection: Connection, nik: int, stamp: int, said: Decided, prefix: s
     match said:
         case event_pb2.CardRerouted():
             _upsert(
-                connection, f"{prefix}reroute", "nik, product, issue", _REROUTE,
+                connection, prefix, "reroute",
                 (nik, said.product, said.issue, said.from_node, said.to_node, min(said.until_ms, STAMP_MAX), stamp,
                  said.reason, said.officer),
             )  # fmt: skip
         case event_pb2.BlanksOrdered():
             _upsert(
-                connection, f"{prefix}blanks_order", "product, from_node, to_node", _ORDER,
+                connection, prefix, "blanks_order",
                 (said.product, said.from_node, said.to_node, said.count, min(said.until_ms, STAMP_MAX), stamp,
                  said.reason, said.officer),
             )  # fmt: skip
@@ -106,10 +111,11 @@ def blanks_orders(connection: Connection, *, after_ms: int) -> list[BlanksOrder]
     return [BlanksOrder(*row) for row in rows.fetchall()]
 
 
-def _upsert(connection: Connection, table: str, key: str, columns: str, values: tuple[object, ...]) -> None:
-    others = [name for name in columns.split(", ") if name not in key.split(", ")]
+def _upsert(connection: Connection, prefix: str, table: str, values: tuple[object, ...]) -> None:
+    key, columns = TABLES[table]
+    others = [name for name in columns.split(", ") if name not in key]
     connection.execute(
-        f"INSERT INTO {table} AS known ({columns}) VALUES ({', '.join('?' * len(values))})"
+        f"INSERT INTO {prefix}{table} AS known ({columns}) VALUES ({', '.join('?' * len(values))})"
         f" ON CONFLICT DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in others)}"
         " WHERE excluded.stamp > known.stamp",
         values,

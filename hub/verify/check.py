@@ -20,6 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hub.engine import place
 from hub.merge import project, proofs, wanted
@@ -266,6 +267,7 @@ class Check:
             parked = [key for key in shadow.altered_parked() if is_whole or key[0] not in unreadable]
             moved = shadow.altered_rights() if is_whole else []
             rolls = shadow.altered_rolls() if is_whole else []
+            decisions = shadow.altered_decisions() if is_whole else []
         finally:
             connection.execute("COMMIT")
         lowered = [one for one in found if one.ends_early and not one.torn]
@@ -279,7 +281,11 @@ class Check:
         for code in rolls:
             where = f"the roll of {code:06}"
             self._note(Finding(What.right, where, self._fate(Fate.mended), kecamatan=f"{code:06}"))
-        if not self._repairs or not (heads or parked or moved or rolls or lowered):
+        for table, key in decisions:
+            what, fate = _decision(table, key), self._fate(Fate.mended)
+            region = _kecamatan(key[0]) if table == "reroute" else ""
+            self._note(Finding(What.decision, what, fate, kecamatan=region))
+        if not self._repairs or not (heads or parked or moved or rolls or decisions or lowered):
             return
         with transaction(connection):
             self._catch_up()
@@ -293,6 +299,8 @@ class Check:
                 shadow.restore_right(nik, product, issue)
             for code in rolls:
                 shadow.restore_roll(code)
+            for table, key in decisions:
+                shadow.restore_decision(table, key)
         project.project(connection)
 
     def _catch_up(self) -> None:
@@ -350,6 +358,13 @@ def _changed(found: Row, right: Row) -> str:
     names = ("node", "epoch", "first_seq", "last_seq", "skip", "chain_after", "received_ms", "cap_ms", "via")
     altered = [name for name in names if getattr(found, name) != getattr(right, name)]
     return ", ".join(altered) or "seal"
+
+
+def _decision(table: str, key: tuple[Any, ...]) -> str:
+    """What a decision is about, for a finding."""
+    if table == "reroute":
+        return f"{_masked(key[0])} {key[1]}/{key[2]} is to be made elsewhere"
+    return f"blanks {key[0]} from {key[1]} to {key[2]}"
 
 
 def _kecamatan(nik: int) -> str:

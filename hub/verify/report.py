@@ -19,6 +19,7 @@ class What(StrEnum):
     head = "head"
     parked = "parked"
     right = "right"
+    decision = "decision"
     case = "case"
     key = "key"
 

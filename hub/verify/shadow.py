@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hub.dispatch import book
+from hub.dispatch import book, moves
 from hub.engine.place import is_postgres
 from hub.merge.fold import Heads, fold_frame, write_heads, write_parked
 from hub.merge.schema import HEAD_COLUMNS, MARK_SUSPECT, REBUILT
@@ -149,6 +149,19 @@ class Shadow:
     def restore_roll(self, kecamatan: int) -> None:
         """Put one roll right, in the caller's transaction."""
         self._restore("roll_right", "kecamatan = ?", _ROLL, (kecamatan,))
+
+    def altered_decisions(self) -> list[tuple[str, tuple[Any, ...]]]:
+        """Table and key of what is to go elsewhere, and is not as the hub's own events say."""
+        return [
+            (table, key)
+            for table, (of_key, columns) in moves.TABLES.items()
+            for key in self._altered(table, columns, len(of_key))
+        ]
+
+    def restore_decision(self, table: str, key: tuple[object, ...]) -> None:
+        """Put one of them right, in the caller's transaction."""
+        of_key, columns = moves.TABLES[table]
+        self._restore(table, " AND ".join(f"{name} = ?" for name in of_key), columns, key)
 
     def _altered(self, table: str, columns: str, key_columns: int) -> list[tuple[Any, ...]]:
         rows = self._connection.execute(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from hub.dispatch import moves
 from hub.merge import rebuild as rebuild_module
 from hub.merge.digest import deep_digest, digest
 from hub.merge.registry import add_key
@@ -20,8 +21,9 @@ from hub.read import cases
 from hub.verify.check import Check, verify
 from hub.verify.report import Fate, Report, What
 from hub.verify.watch import Times, keep_verifying
+from sepe.events import Kind, draft
 from sepe.ids import HUB_NODE
-from sepe.wire.v1 import sync_pb2
+from sepe.wire.v1 import event_pb2, sync_pb2
 from sepe_io.sqlite import StorageDamagedError, transaction
 from sepe_io.tasks import end_tasks
 from surge import program
@@ -358,6 +360,27 @@ def test_altered_rights_and_parked_events_are_put_right(store: HubStore) -> None
     assert sorted(one.what for one in check(store).findings) == [What.parked, *[What.right] * 3]
     assert all_of(store) == before
     assert count(store, "SELECT COUNT(*) FROM parked") == 0 and check(store).findings == ()
+
+
+def test_altered_decisions_on_what_goes_elsewhere_are_put_right(store: HubStore) -> None:
+    nik = nik_of(9, "537106")
+    told = {"from_node": "537104-1", "to_node": "537105-1", "until_ms": START_MS + 1, "reason": "no film"}
+    card = event_pb2.CardRerouted(product="ktp-el", issue=1, officer="A", **told)
+    blanks = event_pb2.BlanksOrdered(product="ktp-el", count=40, officer="A", **told)
+    drafts = [draft(Kind.CARD_REROUTED, nik, card), draft(Kind.BLANKS_ORDERED, 0, blanks)]
+    store.append_own(drafts, now_ms=START_MS)
+
+    def decided() -> list[object]:
+        return [store.connection.execute(f"SELECT * FROM {name}").fetchall() for name in moves.TABLES]
+
+    before = decided()
+    assert all(before) and check(store).findings == ()
+    store.connection.execute("UPDATE reroute SET to_node = '530302-1'")
+    store.connection.execute("INSERT INTO blanks_order VALUES ('kia', 'x', 'y', 9, 1, 1, '', '')")
+    store.connection.execute("DELETE FROM blanks_order WHERE product = 'ktp-el'")
+    found = check(store).findings
+    assert [one.what for one in found] == [What.decision] * 3 and str(nik) not in str(found)
+    assert decided() == before and check(store).findings == ()
 
 
 def test_looking_only_finds_the_same_and_changes_nothing(store: HubStore, node: Node) -> None:
