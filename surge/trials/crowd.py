@@ -99,17 +99,17 @@ class Crowd:
             await asyncio.sleep(LOOK_S)
         return time.monotonic() - began
 
-    async def record(self) -> None:
-        """Record in every office, one after the other, until cancelled."""
+    async def record(self, stop: asyncio.Event) -> None:
+        """Record in every office, one after the other; what was begun when ``stop`` comes is finished and counted."""
         with ThreadPoolExecutor(1) as thread:
             loop = asyncio.get_running_loop()
             stores = await loop.run_in_executor(thread, lambda: [NodeStore.open(one.folder) for one in self.made])
             try:
-                while True:
+                while not stop.is_set():
                     for one, store in zip(self.made, stores, strict=True):
                         mine = self._recorded.setdefault(one.node, [])
                         draft = one_draft(one, len(mine))
-                        await asyncio.shield(loop.run_in_executor(thread, store.append, [draft], now_ms()))
+                        await loop.run_in_executor(thread, store.append, [draft], now_ms())
                         mine.append((time.monotonic(), self.phase))
                     await asyncio.sleep(EVERY_S)
             finally:
@@ -156,10 +156,11 @@ async def at_work(made: Sequence[Backlog], *, hub: str, nats: str) -> AsyncItera
 @asynccontextmanager
 async def recording(crowd: Crowd) -> AsyncIterator[None]:
     """All offices record while the block runs."""
-    task = asyncio.create_task(crowd.record(), name="record")
+    stop = asyncio.Event()
+    task = asyncio.create_task(crowd.record(stop), name="record")
     try:
         yield
-        if task.done():
-            await task
+        stop.set()
+        await task
     finally:
         await end_tasks([task])
