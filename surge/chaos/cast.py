@@ -170,13 +170,21 @@ class Grip:
         os.close(self._handle)
 
 
-def broker_of(hub: Kept) -> Grip | None:
-    """The hub's nats-server; ``None`` while there is none."""
+def broker_pid(hub: Kept) -> int | None:
+    """The process id of the hub's nats-server; ``None`` while there is none."""
     if hub.child is None or hub.child.returncode is not None:
         return None
     pid = hub.child.pid
     with suppress(OSError, ValueError):
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
             if "nats" in Path(f"/proc/{child}/comm").read_text():
-                return Grip(int(child))
+                return int(child)
+    return None
+
+
+def broker_of(hub: Kept) -> Grip | None:
+    """A hold on the hub's nats-server; ``None`` while there is none."""
+    pid = broker_pid(hub)
+    with suppress(OSError):
+        return None if pid is None else Grip(pid)
     return None

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 from sepe.errors import InvalidInputError, SepeError
 from sepe.region import zone
-from sepe.subjects import STREAM
-from surge.chaos.cast import Desk, Grip, Kept, broker_of, sepe
+from surge.chaos.blows import freeze, strike_broker, strike_stream
+from surge.chaos.cast import Desk, Kept, sepe
 from surge.chaos.checks import judge
 from surge.chaos.plan import Blow, Strike, plan
 from surge.check import Check
@@ -251,55 +251,18 @@ async def _strike(strike: Strike, stage: _Stage) -> None:
         case Blow.KILL_DESK:
             landed = office.desk.send(signal.SIGKILL)
         case Blow.FREEZE_HUB:
-            landed = await _freeze(stage.hub, strike.for_s)
+            landed = await freeze(stage.hub, strike.for_s)
         case Blow.FREEZE_NODE:
-            landed = await _freeze(office.node, strike.for_s)
-        case Blow.KILL_BROKER | Blow.FREEZE_BROKER:
-            landed = await _strike_broker(strike, broker_of(stage.hub))
+            landed = await freeze(office.node, strike.for_s)
+        case Blow.KILL_BROKER:
+            landed = await strike_broker(stage.hub)
+        case Blow.FREEZE_BROKER:
+            landed = await strike_broker(stage.hub, freeze_s=strike.for_s)
         case Blow.PURGE_STREAM | Blow.DELETE_STREAM:
-            landed = await _strike_stream(strike.blow, stage.hub.ready["nats"])
+            landed = await strike_stream(stage.hub.ready["nats"], delete=strike.blow is Blow.DELETE_STREAM)
         case Blow.CUT_LINE | Blow.FREEZE_LINE | Blow.SLOW_LINE:
             landed = await _strike_line(strike, office.lines)
     stage.strikes[strike.blow if landed else f"{strike.blow} (nothing there)"] += 1
-
-
-async def _freeze(kept: Kept, for_s: float) -> bool:
-    landed = kept.send(signal.SIGSTOP)
-    await asyncio.sleep(for_s)
-    kept.send(signal.SIGCONT)
-    return landed
-
-
-async def _strike_broker(strike: Strike, broker: Grip | None) -> bool:
-    if broker is None:
-        return False
-    if strike.blow is Blow.KILL_BROKER:
-        broker.send(signal.SIGKILL)
-    else:
-        broker.send(signal.SIGSTOP)
-        await asyncio.sleep(strike.for_s)
-        broker.send(signal.SIGCONT)
-    broker.close()
-    return True
-
-
-async def _strike_stream(blow: Blow, url: str) -> bool:
-    import nats
-    from nats.errors import Error
-
-    async def expected(_: Exception) -> None:
-        """The broker may be the one that was struck before; nats-py would print the traceback."""
-
-    try:
-        connection = await nats.connect(url, allow_reconnect=False, connect_timeout=2, error_cb=expected)
-        try:
-            manager = connection.jsm()
-            await (manager.purge_stream if blow is Blow.PURGE_STREAM else manager.delete_stream)(STREAM)
-        finally:
-            await connection.close()
-    except (OSError, TimeoutError, Error):
-        return False
-    return True
 
 
 async def _strike_line(strike: Strike, lines: tuple[Line, Line]) -> bool:

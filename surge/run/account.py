@@ -26,11 +26,10 @@ from surge.run.result import (
     RunInfo,
     ScenarioInfo,
     Series,
-    Threshold,
     Totals,
     Use,
 )
-from surge.run.verdict import Found, Line, has_passed, lines
+from surge.run.verdict import Found, has_passed, lines
 
 PRINTER_WORDS = (
     "simulated in the generator by the drivers' protocol; queue, rights, blanks and ledger are the product's, the "
@@ -90,7 +89,7 @@ def result_of(  # noqa: PLR0917 - everything that a run knows
         _machine(),
         info,
         totals,
-        tuple(_threshold(one) for one in verdict),
+        tuple(verdict),
         _series(cast, measured),
         tuple(_office(seats[row.node], row, by_node.get(row.node)) for row in rows),
         tuple(_latency(cast, link, histogram) for link, histogram in acks.items()),
@@ -101,13 +100,6 @@ def result_of(  # noqa: PLR0917 - everything that a run knows
         generator,
         tuple(measured.faults),
         tuple(notes),
-    )
-
-
-def _threshold(line: Line) -> Threshold:
-    value = None if line.value is None else float(line.value)
-    return Threshold(
-        line.key, line.title, value, line.comparison, float(line.limit), line.unit, line.passed, line.note
     )
 
 

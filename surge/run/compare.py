@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from surge.run.amounts import amount
 from surge.run.result import Result
 
 NOISE = 0.1
@@ -28,14 +29,10 @@ class Change:
 
     @property
     def before_text(self) -> str:
-        from surge.run.words import amount
-
         return amount(self.before, self.unit)
 
     @property
     def after_text(self) -> str:
-        from surge.run.words import amount
-
         return amount(self.after, self.unit)
 
     @property

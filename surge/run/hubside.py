@@ -25,14 +25,14 @@ from node.link.trust import HubTrust
 from sepe.errors import InvalidInputError, TransientError
 from sepe.rpc.v1 import sync_pb2 as rpc
 from sepe.rpc.v1.sync_pb2_grpc import SyncStub
-from sepe.subjects import STREAM
 from sepe.sync.centre import CONTRACT
 from sepe.wire.v1 import sync_pb2
 from sepe_io.address import split_address
 from sepe_io.frames import sign_hello
 from sepe_io.keys import Signer
 from sepe_io.sqlite import transaction
-from surge.chaos.cast import Kept, broker_of, sepe
+from surge.chaos.blows import freeze, strike_broker, strike_stream
+from surge.chaos.cast import Kept, broker_pid, sepe
 from surge.demo.parts import run_sepe
 from surge.run.office import Addresses
 
@@ -71,11 +71,11 @@ class HubSide:
             for_s: machine seconds that a stop or a death lasts; a killed process comes back by itself.
         """
         if blow in ("purge", "delete"):
-            return await _strike_stream(blow, f"nats://{self.addresses.nats}")
+            return await strike_stream(f"nats://{self.addresses.nats}", delete=blow == "delete")
         if self.kept is None:
             return False
         if target == "broker":
-            return await _strike_broker(self.kept, blow, for_s)
+            return await strike_broker(self.kept, freeze_s=None if blow == "kill" else for_s)
         if blow == "slow":
             return await _slow(self.kept, for_s)
         if blow == "kill":
@@ -85,10 +85,7 @@ class HubSide:
                 await asyncio.sleep(for_s)
                 self.kept.start()
             return landed
-        landed = self.kept.send(signal.SIGSTOP)
-        await asyncio.sleep(for_s)
-        self.kept.send(signal.SIGCONT)
-        return landed
+        return await freeze(self.kept, for_s)
 
     async def is_up(self) -> bool:
         """Whether something answers at its gRPC port."""
@@ -116,14 +113,7 @@ class HubSide:
     def _pid(self, part: str) -> int | None:
         if self.kept is None or self.kept.child is None or self.kept.child.returncode is not None:
             return None
-        if part == "hub":
-            return self.kept.child.pid
-        pid = self.kept.child.pid
-        with suppress(OSError, ValueError):
-            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-                if "nats" in Path(f"/proc/{child}/comm").read_text():
-                    return int(child)
-        return None
+        return self.kept.child.pid if part == "hub" else broker_pid(self.kept)
 
     # Letting offices in
 
@@ -247,20 +237,6 @@ def check_handles(wanted: int) -> None:
 HANDLES_EACH = 16
 
 
-async def _strike_broker(hub: Kept, blow: str, for_s: float) -> bool:
-    broker = broker_of(hub)
-    if broker is None:
-        return False
-    if blow == "kill":
-        broker.send(signal.SIGKILL)
-    else:
-        broker.send(signal.SIGSTOP)
-        await asyncio.sleep(for_s)
-        broker.send(signal.SIGCONT)
-    broker.close()
-    return True
-
-
 async def _slow(hub: Kept, for_s: float) -> bool:
     """Let it have a fifth of the time, as a machine does that something else has taken hold of."""
     ends, landed = time.monotonic() + for_s, False
@@ -270,25 +246,6 @@ async def _slow(hub: Kept, for_s: float) -> bool:
         hub.send(signal.SIGCONT)
         await asyncio.sleep(SLOW_STEP_S)
     return landed
-
-
-async def _strike_stream(blow: str, url: str) -> bool:
-    import nats
-    from nats.errors import Error
-
-    async def expected(_: Exception) -> None:
-        """The broker may be the one that was struck before; nats-py would print the traceback."""
-
-    try:
-        connection = await nats.connect(url, allow_reconnect=False, connect_timeout=5, error_cb=expected)
-        try:
-            manager = connection.jsm()
-            await (manager.purge_stream if blow == "purge" else manager.delete_stream)(STREAM)
-        finally:
-            await connection.close()
-    except (OSError, TimeoutError, Error):
-        return False
-    return True
 
 
 def _use_of(pid: int) -> tuple[float, int] | None:
