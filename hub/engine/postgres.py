@@ -5,7 +5,8 @@ a time. Here too a `transaction` is the only one: it takes the hub's lock alone.
 `merge_transaction` takes that lock together with other merges, and in front of everything the locks of the nodes
 whose frames it holds, in one order. Two workers with frames of one node follow each other; with frames of
 different nodes they go side by side and meet only in rows of residents, which every merge takes in the order of
-the NIK. So they never wait in a circle, and none overwrites what another wrote. Reading takes no lock.
+the NIK, and new ones one worker after the other; see `hub.engine.heads`. So they never wait in a circle, and none
+overwrites what another wrote. Reading takes no lock.
 
 **A worker that was stopped** (SIGSTOP, a frozen virtual machine) in the middle of a merge is ended by the server
 after `MERGE_STALLED_S`, in any other transaction after `STALLED_S`, and with it its locks; when it wakes, its
@@ -54,7 +55,7 @@ MERGE_STALLED_S = 5.0
 STREAM_ROWS = 5_000
 # The first number of all our advisory locks: "SEPE" and "SEPF".
 _HUB_LOCKS, _NODE_LOCKS = 0x53455045, 0x53455046
-_HUB_LOCK, NUMBER_LOCK = 1, 2
+_HUB_LOCK, NUMBER_LOCK, _NEW_HEADS_LOCK = 1, 2, 3
 
 T = TypeVar("T")
 
@@ -219,6 +220,15 @@ class PostgresConnection:
     def next_number(self, wanted: int) -> int:
         """The first of as many numbers for frames; call it before anything is written. See `dialect.SETTLED`."""
         return int(self.native("SELECT take_numbers($1)", (wanted,)).fetchone()[0])
+
+    def lock_new_heads(self) -> str:
+        """From here to the end of the transaction nobody else adds rows of residents.
+
+        Returns:
+            the moment behind the lock: the same text as before means that nobody committed anything since.
+        """
+        self.native(f"SELECT pg_advisory_xact_lock({_HUB_LOCKS}, {_NEW_HEADS_LOCK})")
+        return str(self.native("SELECT pg_current_snapshot()::text").fetchone()[0])
 
     def _translated(self, sql: str) -> Statement:
         return self._dialect.statement(sql, not self.in_transaction)

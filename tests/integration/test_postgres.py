@@ -107,6 +107,41 @@ def test_workers_beside_each_other_lose_nothing_and_never_wait_in_a_circle(
     assert verify(tmp_path / "hub", START_MS).is_well
 
 
+@pytest.mark.parametrize("is_held", [False, True])
+def test_residents_who_are_new_to_two_workers_are_added_up_and_neither_waits_in_a_circle(
+    tmp_path: Path, pair: tuple[HubStore, HubStore, list[Node]], monkeypatch: pytest.MonkeyPatch, is_held: bool
+) -> None:
+    one, two, nodes = pair
+    slow = one.connection
+    begun: list[object] = []
+    begin, lock = slow.merge_transaction, slow.lock_new_heads
+    with closing(place.connect(one.directory)) as third:
+
+        def begin_and_let_go(names: Any) -> Any:
+            begun.append(names)
+            if third.in_transaction:
+                third.execute("ROLLBACK")
+            return begin(names)
+
+        def lock_late() -> str:
+            # Between the look at what is known and the lock another worker commits the same residents.
+            if len(begun) == 1:
+                assert send(two, [nodes[1].frame(1)])[0].judgement is Judgement.ACCEPT
+                if is_held:
+                    # And the next one has begun to change one of them: to wait for it here could be a circle.
+                    third.execute("BEGIN")
+                    third.execute("SELECT events FROM head WHERE nik = ? FOR UPDATE", (nik_of(0),))
+            return str(lock())
+
+        monkeypatch.setattr(slow, "merge_transaction", begin_and_let_go)
+        monkeypatch.setattr(slow, "lock_new_heads", lock_late)
+        assert send(one, [nodes[0].frame(1)])[0].judgement is Judgement.ACCEPT
+    assert len(begun) == (2 if is_held else 1)
+    send(two, [node.frame(1) for node in nodes[2:]])
+    assert count(one, "SELECT SUM(events) FROM head") == sum(node.last_seq for node in nodes)
+    assert digest(one.connection).digest == digest_of_merged(tmp_path / "other", nodes)
+
+
 def test_a_page_of_the_log_never_steps_over_a_frame_that_is_still_being_written(
     pair: tuple[HubStore, HubStore, list[Node]],
 ) -> None:
