@@ -100,7 +100,7 @@ class Crowd:
         return time.monotonic() - began
 
     async def record(self, stop: asyncio.Event) -> None:
-        """Record in every office, one after the other; what was begun when ``stop`` comes is finished and counted."""
+        """Record in every office, one after the other; a round that was begun when ``stop`` comes is finished."""
         with ThreadPoolExecutor(1) as thread:
             loop = asyncio.get_running_loop()
             stores = await loop.run_in_executor(thread, lambda: [NodeStore.open(one.folder) for one in self.made])
