@@ -68,7 +68,7 @@ def main() -> None:
     arguments = [word for word in sys.argv[1:] if not word.startswith("-")]
     part = arguments[0] if arguments and arguments[0] in PARTS else None
     try:
-        build(part)()
+        build(part)(prog_name="sepe")
     except InvalidInputError as exc:
         _fail(str(exc), EXIT_USAGE)
     except TransientError as exc:

@@ -26,6 +26,8 @@ def attachment(
     """Open a photo, signature or template that an office sent, for an officer.
 
     `sepe hub person DIR NIK` lists a resident's; `sepe hub status DIR` counts those that are under way.
+
+    Example: sepe hub attachment ./hub SHA --out photo.jpg
     """
     from hub.attach.store import AttachmentStore
 

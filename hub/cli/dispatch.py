@@ -54,7 +54,10 @@ def register(parent: typer.Typer) -> None:
 
 @app.command("offices")
 def show_offices(directory: Directory, as_json: AsJson = False) -> None:
-    """Every machine's queue, blanks and printers, as it told last, and what binds there."""
+    """Every machine's queue, blanks and printers, as it told last, and what binds there.
+
+    Example: sepe hub dispatch offices ./hub
+    """
     with opened(directory) as store:
         rows = [
             {
@@ -150,7 +153,10 @@ def apply(  # noqa: PLR0917 - options of one command
 
 @app.command("moves")
 def show_moves(directory: Directory, as_json: AsJson = False) -> None:
-    """What officers had moved: cards of today and yesterday, how far each is, and blanks to be brought."""
+    """What officers had moved: cards of today and yesterday, how far each is, and blanks to be brought.
+
+    Example: sepe hub dispatch moves ./hub
+    """
     with opened(directory) as store:
         done = relief.progress(store, now_ms(), after_ms=now_ms() - SHOWN_MS)
         blanks = moves.blanks_orders(store.connection, after_ms=now_ms())

@@ -24,7 +24,10 @@ def register(app: typer.Typer) -> None:
 
 
 def backup(directory: Directory, file: File, as_json: AsJson = False) -> None:
-    """Copy the whole hub, its key included, into one file, while it runs."""
+    """Copy the whole hub, its key included, into one file, while it runs.
+
+    Example: sepe hub backup ./hub hub.backup
+    """
     with opened(directory) as store:
         size = backups.backup(store, file)
     if as_json:
@@ -34,7 +37,10 @@ def backup(directory: Directory, file: File, as_json: AsJson = False) -> None:
 
 
 def restore(directory: Directory, file: File, as_json: AsJson = False) -> None:
-    """Make a hub in DIR, which must be empty, from a backup; the offices then send what it lacks."""
+    """Make a hub in DIR, which must be empty, from a backup; the offices then send what it lacks.
+
+    Example: sepe hub restore ./new-hub hub.backup
+    """
     backups.restore(file, directory)
     HubStore.open(directory).close()
     if as_json:
@@ -51,6 +57,8 @@ def doctor(
     """Is the data whole, and the way to it as it must be? Exit 1 when something needs a person.
 
     Database, log, books of blanks; and NATS: the stream's settings, its replicas, who reads which partition.
+
+    Example: sepe hub doctor ./hub --deep
     """
     with opened(directory, projected=True) as store:
         found = []

@@ -77,7 +77,10 @@ def status(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Counts, digest and services of the hub."""
+    """Counts, digest and services of the hub.
+
+    Example: sepe hub status ./hub
+    """
     with opened(directory, projected=True) as store:
         document: dict[str, Any] = read_status.as_json(read_status.counts(store.connection))
         document["digest"] = digest(store.connection).digest
@@ -99,7 +102,10 @@ def status(
 
 
 def nodes(directory: Directory, as_json: AsJson = False) -> None:
-    """Every node: how far the hub holds its history, how much is missing, what is wrong."""
+    """Every node: how far the hub holds its history, how much is missing, what is wrong.
+
+    Example: sepe hub nodes ./hub
+    """
     with opened(directory) as store:
         found = read_status.nodes(store.connection, now_ms=now_ms())
     rows = [
@@ -136,7 +142,10 @@ def person(
     nik: Annotated[str, typer.Argument(metavar="NIK", help="16 digits.")],
     as_json: AsJson = False,
 ) -> None:
-    """All that is known of one resident: the page that shows the full number."""
+    """All that is known of one resident: the page that shows the full number.
+
+    Example: sepe hub person ./hub 5371044101909001
+    """
     number = Nik.parse(nik)
     with opened(directory) as store:
         document = read_person(store.connection, number)
@@ -171,6 +180,8 @@ def cases(
     """What an officer must decide. The list masks the NIK; --json is for the officer's own screen.
 
     Hints that two NIK may be one person hold no card up, so only --kind same_person lists them.
+
+    Example: sepe hub cases ./hub --kind same_person
     """
     if kind is CaseKind.same_person:
         _show_hints(directory, include_decided=everything, as_json=as_json)
@@ -224,7 +235,10 @@ def show_digest(
     deep: Annotated[bool, typer.Option("--deep", help="Fold every resident; slow, proves more.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """One number for the whole state, and one per kecamatan: equal states give equal numbers."""
+    """One number for the whole state, and one per kecamatan: equal states give equal numbers.
+
+    Example: sepe hub digest ./hub --deep
+    """
     with opened(directory) as store:
         found = deep_digest(store.connection) if deep else digest(store.connection)
     if as_json:
@@ -240,7 +254,10 @@ def export(
     what: Annotated[What, typer.Option("--what", help="residents, cards, events, cases, or frames (to a file).")],
     out: Annotated[Path | None, typer.Option("--out", help="Write here instead of stdout.")] = None,
 ) -> None:
-    """Everything the hub holds, as JSON lines; frames as a file that `sepe hub import` takes."""
+    """Everything the hub holds, as JSON lines; frames as a file that `sepe hub import` takes.
+
+    Example: sepe hub export ./hub --what residents --out residents.jsonl
+    """
     with opened(directory, projected=True) as store:
         if what is What.cases:
             store.project_hints()
@@ -266,7 +283,10 @@ def exposure(
     node: Annotated[str, typer.Argument(metavar="NODE", help="The lost machine.")],
     as_json: AsJson = False,
 ) -> None:
-    """Whose data came from a machine, for the notice that the law asks for; --json gives the full numbers."""
+    """Whose data came from a machine, for the notice that the law asks for; --json gives the full numbers.
+
+    Example: sepe hub exposure ./hub 537104-1
+    """
     check_node(node)
     with opened(directory) as store:
         last = [one for one in read_status.nodes(store.connection, now_ms=now_ms()) if one.node == node]

@@ -27,6 +27,8 @@ def partitions(
 
     May be changed at any time, with frames on their way: running processes follow within seconds, offices with
     the next word they hear, and what is left in a partition is read. More of them than processes gain nothing.
+
+    Example: sepe hub partitions ./hub 16
     """
     with opened(directory) as store:
         if count is not None:

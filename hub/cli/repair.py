@@ -45,7 +45,10 @@ def register(app: typer.Typer) -> None:
 
 
 def rebuild(directory: Directory, as_json: AsJson = False) -> None:
-    """Fold the whole frame log again, beside a running hub; the digest must come out the same."""
+    """Fold the whole frame log again, beside a running hub; the digest must come out the same.
+
+    Example: sepe hub rebuild ./hub
+    """
     with opened(directory) as store:
         before = digest(store.connection).digest
         frames = rebuild_log(store.connection, lambda done, total: say(f"{done} of {total} frames"))
@@ -65,7 +68,10 @@ def import_frames(
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Made by `sepe node export-unsent`.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take in a file of frames that a courier brought; a second time changes nothing."""
+    """Take in a file of frames that a courier brought; a second time changes nothing.
+
+    Example: sepe hub import ./hub unsent.frames
+    """
     if file is None:
         directory, file = Path(), directory
     if not file.is_file():
@@ -120,7 +126,10 @@ def decide(  # noqa: PLR0917 - options of one command
     officer: Annotated[str, typer.Option("--officer", help="Who decides; else the login name.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """An officer's decision on a case; itself an event, so it is never lost or undone silently."""
+    """An officer's decision on a case; itself an event, so it is never lost or undone silently.
+
+    Example: sepe hub decide ./hub CASE --keep 1 --reason "akta kelahiran 474/2024"
+    """
     with opened(directory) as store:
         found, event = read_cases.decide(
             store, case, keep, reason=reason, officer=officer or login(), now_ms=now_ms()
@@ -134,7 +143,10 @@ def decide(  # noqa: PLR0917 - options of one command
 def quarantine_list(
     directory: Directory, reason: Reason = "", node: NodeName = "", as_json: AsJson = False
 ) -> None:
-    """What is in quarantine and why."""
+    """What is in quarantine and why.
+
+    Example: sepe hub quarantine list ./hub --node 537104-1
+    """
     with opened(directory) as store:
         found = shelf.held(store.connection, reason=reason, node=node)
     rows: list[dict[str, Any]] = [
@@ -163,6 +175,8 @@ def quarantine_release(  # noqa: PLR0917 - options of one command
     """Merge frames out of quarantine, also of a machine that was shut out: you vouch for them.
 
     What cannot be merged stays. Releasing twice changes nothing.
+
+    Example: sepe hub quarantine release ./hub --all --reason bad_signature
     """
     with opened(directory) as store:
         waiting = _chosen(store, ids, everything=everything, reason=reason, node=node)
@@ -182,7 +196,10 @@ def quarantine_release(  # noqa: PLR0917 - options of one command
 def quarantine_discard(
     directory: Directory, ids: Ids = None, reason: Reason = "", node: NodeName = "", as_json: AsJson = False
 ) -> None:
-    """Throw frames out of quarantine for good."""
+    """Throw frames out of quarantine for good.
+
+    Example: sepe hub quarantine discard ./hub 17
+    """
     with opened(directory) as store:
         chosen = _chosen(store, ids, everything=False, reason=reason, node=node)
         done = sum(store.discard(held_id) for held_id in chosen)

@@ -41,6 +41,8 @@ def rights_list(
     """Rights that moved, and those that somebody waits for: who holds them, since when they are asked for.
 
     All others are where they always were: with the first machine of the kecamatan that the NIK begins with.
+
+    Example: sepe hub rights list ./hub --waiting
     """
     if node:
         check_node(node)

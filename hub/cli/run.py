@@ -77,7 +77,10 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--insecure-lab", help="Plain lines beyond this machine. Never with people's data.")
         ] = False,
     ) -> None:  # fmt: skip
-        """Run the hub until SIGTERM or Ctrl-C. Prints one JSON line when it is ready; logs go to stderr."""
+        """Run the hub until SIGTERM or Ctrl-C. Prints one JSON line when it is ready; logs go to stderr.
+
+        Example: sepe hub run ./hub --grpc 0.0.0.0:7443 --advertise hub.kupang.go.id
+        """
         _check_nats(nats, allow_embedded=True)
         check_tls(tls)
         if db:

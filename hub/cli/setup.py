@@ -50,7 +50,10 @@ def init(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make a new hub in DIR, with its own certificates. With --name its lines speak TLS from the first run on."""
+    """Make a new hub in DIR, with its own certificates. With --name its lines speak TLS from the first run on.
+
+    Example: sepe hub init ./hub --name hub.kupang.go.id
+    """
     database = place.check_url(db) if db else ""
     with HubStore.create(directory, now_ms=now_ms(), database=database) as store:
         key_id = store.key_id.hex()
@@ -72,6 +75,8 @@ def enrol(
     """Print a one-time token that lets a new node in.
 
     When the hub speaks TLS, the token carries the hub's certificate, so it is long: hand it over in one piece.
+
+    Example: sepe hub enrol ./hub --node 537104-1
     """
     now = now_ms()
     is_secured = endpoints.read(directory).tls
@@ -99,6 +104,8 @@ def certificate(
     """Renew the hub's certificate, with further names; a running hub takes it up within seconds.
 
     Offices need nothing: they trust whatever this hub's authority signed.
+
+    Example: sepe hub certificate ./hub --name hub2.kupang.go.id
     """
     with opened(directory):
         tls = HubTls(directory)
@@ -121,7 +128,10 @@ def revoke(
     node: Annotated[str, typer.Argument(metavar="NODE", help="Which machine to shut out.")],
     as_json: AsJson = False,
 ) -> None:
-    """Shut a lost machine out; what it sends from now on goes to quarantine."""
+    """Shut a lost machine out; what it sends from now on goes to quarantine.
+
+    Example: sepe hub revoke ./hub 537104-1
+    """
     check_node(node)
     with opened(directory) as store:
         if not store.revoke(node, now_ms=now_ms()):
@@ -133,7 +143,10 @@ def revoke(
 
 
 def keys_export(directory: Directory, file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
-    """Write the public keys of all nodes to FILE, so that another hub can accept their frames."""
+    """Write the public keys of all nodes to FILE, so that another hub can accept their frames.
+
+    Example: sepe hub keys export ./hub keys.json
+    """
     with opened(directory) as store:
         file.write_text(registry.export_keys(store.connection), encoding="utf-8")
 
@@ -141,7 +154,10 @@ def keys_export(directory: Directory, file: Annotated[Path, typer.Argument(metav
 def keys_import(
     directory: Directory, file: Annotated[Path, typer.Argument(metavar="FILE")], as_json: AsJson = False
 ) -> None:
-    """Accept the nodes whose public keys another hub exported to FILE."""
+    """Accept the nodes whose public keys another hub exported to FILE.
+
+    Example: sepe hub keys import ./second-hub keys.json
+    """
     try:
         document = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:

@@ -39,6 +39,8 @@ def verify(
     """Read every frame, signature and head back, beside a running hub, and mend what was altered or lost.
 
     Exit 1 while something is not as it was written: its office is asked for it, or a person must act.
+
+    Example: sepe hub verify ./hub --node 537104-1
     """
     if node:
         check_node(node)

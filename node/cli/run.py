@@ -24,7 +24,10 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def run(  # noqa: PLR0917 - options of a command
         folder: Dir,
-        http: Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the page listens; port 0: any.")] = "",
+        http: Annotated[
+            str,
+            typer.Option(metavar="HOST:PORT", help="Where its page listens, else 127.0.0.1:7490; port 0: any."),
+        ] = "",
         printer: Annotated[
             list[str] | None,
             typer.Option(help="A printer to use from now on, instead of those used before; may be repeated."),

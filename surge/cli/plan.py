@@ -41,6 +41,8 @@ def plan(
     A discrete-event model of people, desks, line, check, blanks, ribbons and printer heat, played 30 times with
     other arrivals; the people are those of `sepe surge run`. With a what-if, the base case stands beside it.
     Intervals are 95 % of the mean. --check prints how far the model is from the real tool.
+
+    Example: sepe surge plan tts-peak-day --printers +1 --shift 21:00
     """
     from node.cli import words
     from sepe_io.logs import set_up

@@ -25,6 +25,8 @@ def report(
     """Write the report of a run once more: in another language, or beside an earlier run.
 
     The page is one file that needs no network, and prints on A4. `sepe surge run --html` writes the same one.
+
+    Example: sepe surge report result.json report.html --compare before.json
     """
     from sepe.errors import InvalidInputError
     from surge.report import html_of

@@ -57,7 +57,10 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
     as_toml: Annotated[bool, typer.Option("--toml", help="The file itself, to copy and change.")] = False,
 ) -> None:
-    """Explain one scenario in words and totals: who comes when, for what, and what the offices have."""
+    """Explain one scenario in words and totals: who comes when, for what, and what the offices have.
+
+    Example: sepe surge scenarios show saturday-kupang
+    """
     from surge.scenario.explain import explain, summary
     from surge.scenario.load import load
 

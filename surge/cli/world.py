@@ -56,6 +56,8 @@ def world(
     """Play seeded worlds and print seed, commit and verdict. Exit code 99 when a checker turned red.
 
     Without --fault, --all-faults or --calm a world has a bad line and power that fails.
+
+    Example: sepe surge world --seeds 200 --all-faults
     """
     from surge.world import faults
     from surge.world.bugs import bug_named
