@@ -40,9 +40,11 @@ from tests.support.office import (
     NOW_MS,
     PowerCutError,
     ScriptedPrinter,
+    jobs,
     line,
     make_office,
     record,
+    states,
 )
 from tests.support.processes import ROOT
 from tests.support.turns import PRINTER, turn
@@ -51,14 +53,6 @@ from tests.support.turns import PRINTER, turn
 @pytest.fixture
 def store(tmp_path: Path) -> NodeStore:
     return make_office(tmp_path / "node", blanks=5)
-
-
-def jobs(store: NodeStore, nik: str = HOME_NIK) -> list[Job]:
-    return Ledger(store).of_resident(int(nik))
-
-
-def states(store: NodeStore, nik: str = HOME_NIK) -> list[JobState]:
-    return [job.state for job in jobs(store, nik)]
 
 
 def card_steps(store: NodeStore, nik: str = HOME_NIK) -> list[tuple[str, int, str]]:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from node.printing.job import Job
 from node.printing.ledger import Ledger
 from node.printing.rights import RightAnswer
 from node.printing.spool import JobState
@@ -22,9 +21,11 @@ from tests.support.office import (
     NOW_MS,
     OTHER_NIK,
     ScriptedPrinter,
+    jobs,
     line,
     make_office,
     record,
+    states,
 )
 from tests.support.turns import turn
 
@@ -32,14 +33,6 @@ from tests.support.turns import turn
 @pytest.fixture
 def store(tmp_path: Path) -> NodeStore:
     return make_office(tmp_path / "node", blanks=5)
-
-
-def jobs(store: NodeStore, nik: str = HOME_NIK) -> list[Job]:
-    return Ledger(store).of_resident(int(nik))
-
-
-def states(store: NodeStore, nik: str = HOME_NIK) -> list[JobState]:
-    return [job.state for job in jobs(store, nik)]
 
 
 class Rights:

@@ -19,6 +19,8 @@ from node.printing.driver import (
     PrinterState,
 )
 from node.printing.job import Job
+from node.printing.ledger import Ledger
+from node.printing.spool import JobState
 from node.settings import KEY_NAME, NodeSettings, save_settings
 from node.stock import SerialRange, Stock
 from node.storage.store import NodeStore
@@ -52,6 +54,16 @@ def record(store: NodeStore, *documents: Mapping[str, Any], now_ms: int = NOW_MS
     """Record documents as one batch, without region warnings."""
     lines = [InputLine(number, json.dumps(one).encode()) for number, one in enumerate(documents, start=1)]
     return Desk(store, regions=None, photo_base=store.folder).record(lines, now_ms)
+
+
+def jobs(store: NodeStore, nik: str = HOME_NIK) -> list[Job]:
+    """Every print job of one resident, in the ledger's order."""
+    return Ledger(store).of_resident(int(nik))
+
+
+def states(store: NodeStore, nik: str = HOME_NIK) -> list[JobState]:
+    """Where each of them stands."""
+    return [job.state for job in jobs(store, nik)]
 
 
 class PlainMaker:
