@@ -12,7 +12,6 @@ two plays of one replication differ by what was changed and by nothing else.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from sepe.dispatch.order import is_short_of_blanks
 from sepe.dispatch.policy import REPRINTS, JobClass, Policy
 from sepe.products import PRODUCTS
 from surge.plan.tally import Tally, bucket_of
+from surge.plan.times import Hours, LineTimes
 from surge.scenario.model import PrinterModel, Scenario
 from surge.scenario.offices import Office
 from surge.scenario.visits import DAY_S, Visit
@@ -105,46 +105,6 @@ def play(setting: Setting, visits: Sequence[Visit], chance: Random, *, cards: li
     return tally
 
 
-class _Hours:
-    """Spans of the days, as seconds: when the desks are open, or the printers attended."""
-
-    def __init__(self, spans: list[tuple[float, float]]) -> None:
-        self.spans = spans
-        self._opens = [begin for begin, _ in spans]
-
-    def resume(self, now_s: float, needs_s: float = 0.0, more_s: float = 0.0) -> float | None:
-        """When work of that length may begin: now, or at the next opening; ``None`` for never."""
-        index = bisect_right(self._opens, now_s) - 1
-        if index >= 0 and now_s + needs_s <= self.spans[index][1] + more_s:
-            return now_s
-        return self.spans[index + 1][0] if index + 1 < len(self.spans) else None
-
-
-class _Line:
-    """The office's line: one packet after the other, while it is up."""
-
-    def __init__(self, setting: Setting) -> None:
-        link = setting.office.link
-        self._down = setting.down
-        rate = link.kbit_s * 125 * (1 - link.loss)
-        self._packet_s = setting.scenario.check.packet_kb * 1000 / rate if rate else 0.0
-        self._delay_s = 2 * link.delay_ms / 1000
-        self._free_s = 0.0
-
-    def sent_s(self, now_s: float) -> float:
-        """When a packet that is ready now has arrived."""
-        at_s, left_s = max(now_s, self._free_s), self._packet_s
-        for begin, until in self._down:
-            if until <= at_s:
-                continue
-            if at_s + left_s <= begin:
-                break
-            left_s -= max(0.0, begin - at_s)
-            at_s = max(at_s, until)
-        self._free_s = at_s + left_s
-        return self._free_s + self._delay_s
-
-
 class _Office:
     def __init__(self, setting: Setting, visits: Sequence[Visit], chance: Random) -> None:
         self.env = simpy.Environment()
@@ -163,9 +123,9 @@ class _Office:
             for index, span in open_days
             if span
         ]
-        self.desk_hours, self.print_hours = _Hours(desk), _Hours(printing)
+        self.desk_hours, self.print_hours = Hours(desk), Hours(printing)
         self.end_s = max(printing[-1][1], desk[-1][1] + OVERTIME_S, self.days * float(DAY_S))
-        self.line = _Line(setting)
+        self.line = LineTimes(scenario.check.packet_kb, office.link, setting.down)
         self.room: deque[tuple[Visit, float, float, float]] = deque()
         self.free_desks: list[simpy.Event] = []
         self.blanks = dict(office.blanks)
