@@ -22,6 +22,8 @@ from sepe.ids import kecamatan_of
 from sepe_io.keys import nats_name
 
 Sender = tuple[str, bytes]
+# The account of all offices, and of the leaves that speak for them.
+OFFICES = "OFFICES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class BrokerAccess:
                     "users": [{"nkey": nats_name(self.hub_key)}],
                     "exports": [{"service": name} for name in services] + [{"stream": name} for name in streams],
                 },
-                "OFFICES": {
+                OFFICES: {
                     "users": _users(self.senders),
                     "imports": [{"service": {"account": "HUB", "subject": name}} for name in services]
                     + [{"stream": {"account": "HUB", "subject": name}} for name in streams],
@@ -80,6 +82,11 @@ class BrokerAccess:
             "verify": True,
             "timeout": 10,
         }
+
+    def leaf_tls(self) -> dict[str, Any]:
+        """How this server proves itself to a province's; that one is known by its key."""
+        file = str(self.server_file.resolve())
+        return {"cert_file": file, "key_file": file, "timeout": 10}
 
 
 def _users(senders: Iterable[Sender]) -> list[dict[str, Any]]:

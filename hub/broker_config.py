@@ -8,6 +8,7 @@ seconds instead of a detour over gRPC, and that a server may be replaced by an e
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import sysconfig
@@ -17,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from hub.broker_access import BrokerAccess
+from hub.broker_access import OFFICES, BrokerAccess
 from sepe.errors import InvalidInputError, SepeError
 from sepe_io.address import join_address, split_address
 from sepe_io.channel import MESSAGE_BYTES_MAX
@@ -29,6 +30,7 @@ REPLICAS = (1, 3, 5)
 # ten seconds keeps that rare and costs nothing that can be measured. "always" would sync each frame on each
 # server, for a promise that nobody relies on (docs/adr/0017).
 SYNC_INTERVAL = "10s"
+_USER_KEY = re.compile("U[A-Z2-7]{55}")
 
 # Ends the server when its parent dies. Set in the child between fork and exec of a tiny interpreter instead of by
 # `preexec_fn`, which can deadlock in a process that has threads. The id stays the same across both execs.
@@ -42,6 +44,21 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 @dataclass(frozen=True, slots=True)
+class Leaves:
+    """Where servers of provinces (deploy/nats/leaf.conf) may come, and the public key that they prove, ``U…``."""
+
+    listen: tuple[str, int]
+    key: str
+
+    def __post_init__(self) -> None:
+        if not _USER_KEY.fullmatch(self.key):
+            raise InvalidInputError(
+                "a leaf's public key is U and 55 letters and digits", field="--leaf-key", value=self.key,
+                hint="nk -gen user -pubout makes a pair: the seed goes to the leaf, the line with U here.",
+            )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Seat:
     """One server's place in a cluster.
 
@@ -49,11 +66,13 @@ class Seat:
         name: of the server; no two of a cluster share one, and a server that replaces another takes its name.
         listen: where the other servers reach it.
         routes: ``HOST:PORT`` of the others' ``listen``; naming itself too does no harm.
+        leaves: ``None``: no server of a province may come.
     """
 
     name: str
     listen: tuple[str, int]
     routes: tuple[str, ...]
+    leaves: Leaves | None = None
 
     def __post_init__(self) -> None:
         if not self.name or not self.name.isascii() or not self.name.replace("-", "").isalnum():
@@ -93,6 +112,8 @@ def server_config(
         config |= access.config()
     if seat is not None:
         config["cluster"] = _cluster(seat, access)
+        if seat.leaves is not None:
+            config["leafnodes"] = _leafnodes(seat.leaves, access)
     return config
 
 
@@ -108,6 +129,20 @@ def _cluster(seat: Seat, access: BrokerAccess | None) -> dict[str, Any]:
         # Residents' data goes from server to server: both ends show a certificate of the hub's authority.
         found["tls"] = access.route_tls()
     return found
+
+
+def _leafnodes(leaves: Leaves, access: BrokerAccess | None) -> dict[str, Any]:
+    """Leaves speak for the offices' account and can do nothing in the hub's; so there must be accounts."""
+    if access is None:
+        raise InvalidInputError(
+            "leaves come by TLS alone", field="--leaves", value=join_address(*leaves.listen), hint="Add --tls on."
+        )
+    return {
+        "listen": join_address(*leaves.listen),
+        "no_advertise": True,
+        "authorization": {"nkey": leaves.key, "account": OFFICES},
+        "tls": access.leaf_tls(),
+    }
 
 
 def server_command(program: Path, config: Path) -> list[str]:

@@ -61,7 +61,8 @@ async def run_broker(options: BrokerOptions, on_ready: Callable[[str], None]) ->
         tasks: list[asyncio.Task[None]] = []
         # Registered first, so that a start that is cut short leaves no server behind.
         stack.push_async_callback(broker.stop)
-        hosts = [options.listen[0], options.seat.listen[0]]
+        leaves = options.seat.leaves
+        hosts = [options.listen[0], options.seat.listen[0], *([leaves.listen[0]] if leaves else [])]
         if wants_tls(options.tls, hosts, insecure_lab=options.insecure_lab, was_on=False):
             store = HubStore.open(options.directory)
             stack.callback(store.close)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hub.cli.common import AsJson, Directory, emit, opened, say
+from sepe.errors import InvalidInputError
 from sepe_io.sqlite import transaction
 
 if TYPE_CHECKING:
@@ -66,6 +67,12 @@ def broker(
     route: Annotated[
         list[str], typer.Option(metavar="HOST:PORT", help="The --cluster of another server; one --route for each.")
     ],
+    leaves: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where provinces' servers (deploy/nats/leaf.conf) reach it.")
+    ] = "",
+    leaf_key: Annotated[
+        str, typer.Option(metavar="U…", help="With --leaves: the public key that all of them prove.")
+    ] = "",
     store: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Where its frames lie; else DIR/nats-NAME.")
     ] = None,
@@ -86,14 +93,20 @@ def broker(
     tls://10.0.0.1:4222,tls://10.0.0.2:4222,tls://10.0.0.3:4222
     """
     # Server libraries load only now: the other commands start without them.
-    from hub.broker_config import Seat
+    from hub.broker_config import Leaves, Seat
     from hub.broker_run import BrokerOptions, run_broker
     from hub.cli.run import check_tls
     from sepe_io.address import split_address
     from sepe_io.logs import set_up
 
     check_tls(tls)
-    seat = Seat(name, split_address(cluster, field="--cluster"), tuple(route))
+    if bool(leaves) != bool(leaf_key):
+        raise InvalidInputError(
+            "leaves need an address and a key", field="--leaves", value=leaves,
+            hint="Give both --leaves HOST:PORT and --leaf-key U…, or neither.",
+        )  # fmt: skip
+    of_leaves = Leaves(split_address(leaves, field="--leaves"), leaf_key) if leaves else None
+    seat = Seat(name, split_address(cluster, field="--cluster"), tuple(route), of_leaves)
     options = BrokerOptions(
         directory, seat, split_address(listen, field="--listen"), store, tls, insecure_lab=insecure_lab
     )

@@ -16,17 +16,24 @@ from nats.aio.client import Client as NatsClient
 from nats.js.api import StreamConfig
 from typer.testing import CliRunner
 
-from hub.broker_config import find_program
+from hub.broker_config import Leaves, Seat, find_program
+from hub.broker_run import BrokerOptions, run_broker
 from hub.cli.accounts import nats_accounts
 from hub.merge.store import HubStore
 from hub.tls import HubTls
 from sepe import subjects
+from sepe.errors import InvalidInputError
+from sepe.wire.v1 import sync_pb2
 from sepe_io import keys
+from sepe_io.address import join_address
 from sepe_io.channel import NatsIdentity, close_nats, connect_nats
 from sepe_io.process import free_port
-from tests.support.live_hub import NOW_MS, enrol
+from sepe_io.tasks import end_tasks
+from tests.support.hubs import durable_seq
+from tests.support.live_hub import NOW_MS, enrol, running_hub
+from tests.support.relay_rig import until
 from tests.support.secured import now_ms
-from tests.support.world import Node
+from tests.support.world import Node, nik_of, recorded
 
 CONFIGS = Path(__file__).resolve().parents[2] / "deploy/nats"
 OFFICE = Node("537104-1")
@@ -187,6 +194,50 @@ async def test_three_servers_form_a_cluster_and_a_provinces_leaf_passes_both_way
                     await hub.publish(subjects.ack(OFFICE.name), b"the hub's word")
                     await asyncio.sleep(0.05)
             assert heard.get_nowait() == b"the hub's word"
+
+
+async def test_an_office_behind_a_provinces_leaf_comes_to_a_hub_whose_brokers_are_sepes_own(site: Site) -> None:
+    routes = [("127.0.0.1", free_port()) for _ in range(3)]
+    leaves = [Leaves(("127.0.0.1", free_port()), keys.nats_name(site.leaf_key.public_key)) for _ in routes]
+    urls: list[str] = []
+    tasks = []
+    with ExitStack() as stack, HubStore.open(site.hub) as store:
+        try:
+            for number, (route, own) in enumerate(zip(routes, leaves, strict=True), 1):
+                seat = Seat(f"n{number}", route, tuple(join_address(*one) for one in routes), own)
+                options = BrokerOptions(site.hub, seat, ("127.0.0.1", free_port()), tls="on")
+                tasks.append(asyncio.create_task(run_broker(options, urls.append)))
+            home, port = site.place("leaf", "leaf.conf"), free_port()
+            hubs = {f"HUB_{n}": f"tls://{join_address(*one.listen)}" for n, one in enumerate(leaves, 1)}
+            await until(lambda: len(urls) == 3, urls)
+            stack.enter_context(server(home, site.environment("ntt", home, PORT=port, HTTP=free_port(), **hubs)))
+            async with (
+                running_hub(site.hub, nats=",".join(urls), tls="on"),
+                connected(site, port, OFFICE.signer, subjects.inbox(OFFICE.name)) as office,
+            ):
+                node = Node(OFFICE.name)
+                node.write(*(recorded(nik_of(number)) for number in range(20)))
+                heard: list[int] = []
+
+                async def take(message: object) -> None:
+                    ack = sync_pb2.Ack.FromString(message.data)  # type: ignore[attr-defined]
+                    heard.append(ack.durable_seq)
+
+                await office.subscribe(subjects.ack(OFFICE.name), cb=take)
+                async with asyncio.timeout(40):
+                    while 20 not in heard:
+                        for frame in node.frames(10):
+                            await office.publish(subjects.up(OFFICE.name), frame)
+                        await asyncio.sleep(0.3)
+            assert durable_seq(store, node) == 20
+        finally:
+            await end_tasks(tasks)
+
+
+@pytest.mark.parametrize("key", ["", "UABC", "SU" + "A" * 54])
+def test_what_is_no_public_key_lets_no_leaf_in(key: str) -> None:
+    with pytest.raises(InvalidInputError, match="public key"):
+        Leaves(("127.0.0.1", 7522), key)
 
 
 def test_an_unchanged_list_of_accounts_is_not_written_again(site: Site) -> None:
