@@ -141,11 +141,10 @@ async def start_hub(
         TransientError: it did not come up; the end of its log is told.
     """
     directory = folder / "hub"
-    await run_sepe("hub", "init", directory)
-    placed = ("--db", database) if database else ()
+    await run_sepe("hub", "init", directory, *(("--db", database) if database else ()))
     log = folder / "hub.log"
     kept = Kept("hub", command((
-        "hub", "run", directory, "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--nats-port", 0, *placed,
+        "hub", "run", directory, "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--nats-port", 0,
     )), log)  # fmt: skip
     kept.start()
     try:

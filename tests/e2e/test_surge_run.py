@@ -17,7 +17,7 @@ from surge.run.hubside import HANDLES_EACH, check_handles, given_hub, start_hub
 from surge.run.play import Plan, play
 from surge.run.result import Result
 from surge.scenario import load
-from tests.support.processes import sepe
+from tests.support.processes import hub_run, running, sepe
 
 SCENARIO = """
 name = "a-morning"
@@ -148,6 +148,29 @@ async def test_a_hub_that_is_not_there_or_no_hub_is_told_at_once(tmp_path: Path)
             await given_hub(f"127.0.0.1:{port}")
     finally:
         await server.stop(None)
+
+
+def test_a_hub_that_was_started_elsewhere_lets_offices_in_by_their_tokens(tmp_path: Path) -> None:
+    directory = tmp_path / "hub"
+    assert sepe("hub", "init", directory).returncode == 0
+    tokens = {
+        node: sepe("hub", "enrol", directory, "--node", node).stdout.strip()
+        for node in ("537101-1", "537104-1", "537105-1")
+    }
+    source = scenario_file(tmp_path, faster=14_400)
+
+    async def run(address: str) -> Result:
+        side = await given_hub(address)
+        assert side.directory is None and not side.is_ours
+        plan = Plan(load(str(source)), str(source), Options(), tmp_path, workers=1, tokens=tokens, settle_s=30)
+        return await play(plan, side, asyncio.Event(), lambda now: None)
+
+    with running(hub_run(directory)) as hub:
+        result = asyncio.run(run(hub.ready["grpc"]))
+        assert hub.stop() == 0, hub.tail()
+    assert result.passed, missed(result)
+    assert result.totals.accepted == 120 and result.totals.unsent == 0
+    assert all(row.digest_agrees for row in result.offices)
 
 
 def test_more_machines_than_open_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
