@@ -14,7 +14,10 @@ from hub.cli.repair import login
 from hub.dispatch import moves, overflow, relief
 from hub.dispatch.elsewhere import Asked
 from hub.dispatch.relief import CardMove, Progress, Relief, Stand
+from hub.merge import registry
+from hub.merge.store import HubStore
 from hub.read import printers
+from hub.read.person import at_ms
 from sepe.nik import NIK_DIGITS
 from sepe.products import DEFAULT_PRODUCT
 
@@ -61,7 +64,7 @@ def show_offices(directory: Directory, as_json: AsJson = False) -> None:
     with opened(directory) as store:
         rows = [
             {
-                "node": node, "told": _time(told_ms), "waiting": room.waiting, "capacity": room.capacity,
+                "node": node, "told": at_ms(told_ms), "waiting": room.waiting, "capacity": room.capacity,
                 "blanks": dict(room.blanks), "done_by_close": room.done_by_close,
                 "left_at_close": room.left_at_close, "binding": room.binding.split("+") if room.binding else [],
             }
@@ -133,10 +136,12 @@ def apply(  # noqa: PLR0917 - options of one command
         cards = relief.decide(store, found, reason=reason, officer=officer or login(), now_ms=now_ms())
         asked = {(one.nik, one.product, one.issue) for one in cards if one.outcome in {Asked.ASKED, Asked.MOVED}}
         done = _answers(store, asked, wait)
-        seen = {one.reroute.from_node: _seen(store, one.reroute.from_node) for one in done}
+        seen = {
+            one.reroute.from_node: registry.last_seen_ms(store.connection, one.reroute.from_node) for one in done
+        }
     is_all = (
         len(asked) == len(cards)
-        and not _unnamed(found)
+        and not found.unnamed
         and all(one.stand in {Stand.MOVED, Stand.PRINTED} for one in done)
     )
     if as_json:
@@ -165,7 +170,7 @@ def show_moves(directory: Directory, as_json: AsJson = False) -> None:
             "cards": [_progress_json(one) for one in done],
             "blanks": [
                 {"product": one.product, "from": one.from_node, "to": one.to_node, "count": one.count,
-                 "until": _time(one.until_ms), "reason": one.reason, "officer": one.officer}
+                 "until": at_ms(one.until_ms), "reason": one.reason, "officer": one.officer}
                 for one in blanks
             ],
         })  # fmt: skip
@@ -173,7 +178,7 @@ def show_moves(directory: Directory, as_json: AsJson = False) -> None:
     table(
         ("decided", "nik", "product", "from", "to", "stands", "detail", "officer", "reason"),
         [
-            [_time(relief.decided_ms(one.reroute)), _masked(one.reroute.nik), one.reroute.product,
+            [at_ms(relief.decided_ms(one.reroute)), _masked(one.reroute.nik), one.reroute.product,
              one.reroute.from_node, one.reroute.to_node, one.stand, one.detail, one.reroute.officer,
              one.reroute.reason]
             for one in done
@@ -183,12 +188,12 @@ def show_moves(directory: Directory, as_json: AsJson = False) -> None:
         print(f"blanks  {order.count} {order.product}  {order.from_node} to {order.to_node}")
 
 
-def _proposed(store: Any, product: str, least: int, only: overflow.Kind | None) -> Relief:
+def _proposed(store: HubStore, product: str, least: int, only: overflow.Kind | None) -> Relief:
     kinds: Collection[overflow.Kind] = tuple(overflow.Kind) if only is None else (only,)
     return relief.propose(store, product, now_ms(), least=least, kinds=kinds)
 
 
-def _answers(store: Any, keys: Collection[moves.Key], wait_s: float) -> list[Progress]:
+def _answers(store: HubStore, keys: Collection[moves.Key], wait_s: float) -> list[Progress]:
     """How far these are once every office has answered, or after so long."""
     until_s = time.monotonic() + wait_s
     while True:
@@ -198,27 +203,16 @@ def _answers(store: Any, keys: Collection[moves.Key], wait_s: float) -> list[Pro
         time.sleep(POLL_S)
 
 
-def _seen(store: Any, node: str) -> int:
-    row = store.connection.execute("SELECT last_seen_ms FROM node WHERE node = ?", (node,)).fetchone()
-    return 0 if row is None or row[0] is None else int(row[0])
-
-
 def _show_plan(found: Relief) -> None:
     plan = found.plan
     table(
         ("move", "count", "from", "to"), [[one.kind, one.count, one.from_node, one.to_node] for one in plan.moves]
     )
     say(f"Printed today: {plan.before} as things are, {plan.after} with these moves; {plan.left} are left.")
-    if unnamed := _unnamed(found):
-        say(f"{unnamed} of these cards are not named: their office told how many wait and not which.")
+    if found.unnamed:
+        say(f"{found.unnamed} of these cards are not named: their office told how many wait and not which.")
     if plan.silent:
         say(f"Left out, because they told nothing for two hours: {', '.join(plan.silent)}")
-
-
-def _unnamed(found: Relief) -> int:
-    """How many cards of the plan nobody has named."""
-    count = sum(one.count for one in found.plan.moves if one.kind is overflow.Kind.CARDS)
-    return max(0, count - len(found.cards))
 
 
 def _show_cards(cards: Sequence[CardMove]) -> None:
@@ -243,7 +237,7 @@ def _show_answers(done: Sequence[Progress], seen: dict[str, int]) -> None:
         if count:
             say(f"{count} cards {word}.")
     for node in sorted({one.reroute.from_node for one in done if one.stand is Stand.ASKED}):
-        at = _time(seen[node]) if seen[node] else "never"
+        at = at_ms(seen[node]) if seen[node] else "never"
         say(f"{node} was last heard at {at}; it keeps its cards until it answers: sepe hub dispatch moves")
 
 
@@ -262,8 +256,8 @@ def _plan_json(product: str, found: Relief) -> dict[str, Any]:
 def _card_json(one: CardMove) -> dict[str, Any]:
     return {
         "nik": _masked(one.nik), "product": one.product, "issue": one.issue, "from": one.from_node,
-        "to": one.to_node, "why": one.why, "here": _time(one.here_ms) if one.here_ms else None,
-        "there": _time(one.there_ms), "outcome": one.outcome,
+        "to": one.to_node, "why": one.why, "here": at_ms(one.here_ms) if one.here_ms else None,
+        "there": at_ms(one.there_ms), "outcome": one.outcome,
     }  # fmt: skip
 
 
@@ -271,17 +265,13 @@ def _progress_json(one: Progress) -> dict[str, Any]:
     moved = one.reroute
     return {
         "nik": _masked(moved.nik), "product": moved.product, "issue": moved.issue, "from": moved.from_node,
-        "to": moved.to_node, "stands": str(one.stand), "detail": one.detail, "until": _time(moved.until_ms),
-        "decided": _time(relief.decided_ms(moved)), "reason": moved.reason, "officer": moved.officer,
+        "to": moved.to_node, "stands": str(one.stand), "detail": one.detail, "until": at_ms(moved.until_ms),
+        "decided": at_ms(relief.decided_ms(moved)), "reason": moved.reason, "officer": moved.officer,
     }  # fmt: skip
 
 
 def _masked(nik: int) -> str:
     return masked(str(nik).zfill(NIK_DIGITS))
-
-
-def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
 
 
 def _clock(ms: int) -> str:

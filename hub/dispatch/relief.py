@@ -63,6 +63,12 @@ class Relief:
     cards: tuple[CardMove, ...]
     blanks: tuple[BlanksOrder, ...]
 
+    @property
+    def unnamed(self) -> int:
+        """How many cards of the plan nobody has named: their office told how many wait and not which."""
+        count = sum(one.count for one in self.plan.moves if one.kind is overflow.Kind.CARDS)
+        return max(0, count - len(self.cards))
+
 
 class Stand(StrEnum):
     """How far a decision on a card is."""

@@ -321,8 +321,7 @@ class RightsDesk:
         return self._seen(answer, entry.holder)
 
     def _seen(self, answer: Answer, node: str) -> Answer:
-        row = self.connection.execute("SELECT last_seen_ms FROM node WHERE node = ?", (node,)).fetchone()
-        return replace(answer, holder_seen_ms=0 if row is None or row[0] is None else max(int(row[0]), 0))
+        return replace(answer, holder_seen_ms=registry.last_seen_ms(self.connection, node))
 
     def _move(self, key: Key, found: Entry, before: Entry, reason: str, officer: str = "") -> None:
         nik, product, issue = key

@@ -166,6 +166,12 @@ def is_enrolled(connection: Connection, node: str) -> bool:
     return row is not None
 
 
+def last_seen_ms(connection: Connection, node: str) -> int:
+    """When a machine was last heard; 0 for never."""
+    row = connection.execute("SELECT last_seen_ms FROM node WHERE node = ?", (node,)).fetchone()
+    return 0 if row is None or row[0] is None else max(int(row[0]), 0)
+
+
 def export_keys(connection: Connection) -> str:
     """Every public key, revoked ones included, as a JSON document for another hub. No secret is in it."""
     rows = connection.execute(
