@@ -40,6 +40,7 @@ MODULES = {
     "competitors": "PouchDB, one call and one INSERT per record, pycrdt, loro: the same records",
     "memory": "the hub's memory while a long backlog comes in (--full: 1,000,000 events)",
     "verify": "greetings and reading back beside the merge",
+    "attachments": "photos into the hub, each byte synced before its word",
     "ingest": "ready-made frames of many offices into a running hub",
     "printing": "cards drawn, sent to printers, a queue planned again",
     "rights": "licences to print, claimed and decided",
