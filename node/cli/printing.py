@@ -22,8 +22,6 @@ from sepe.nik import Nik
 # A job in one of these is on its way; in any other it is done or waits for something that printing cannot bring.
 MOVING = (JobState.QUEUED, JobState.READY, JobState.RESERVED, JobState.SUBMITTED)
 POLL_SECONDS = 0.2
-# Nothing heard of the centre for so long: perhaps this disk was put back meanwhile. As long as `node run` waits.
-HEARD_MS_MAX = 600_000
 HEAR_S = 3.0
 
 Operator = Annotated[str, typer.Option("--operator", help="Who does it; goes into the event.")]
@@ -284,9 +282,8 @@ async def _hear(store: NodeStore, *, rights_hub: str) -> None:
     from node.printing.witness import Witness
     from node.sync import hear
 
-    witness, clock = Witness(store), store.clock()
-    is_stale = clock.heard_ms > 0 and abs(now_ms() - clock.heard_ms) > HEARD_MS_MAX
-    if not rights_hub or not (witness.suspended() or is_stale):
+    witness = Witness(store)
+    if not rights_hub or not witness.wants_hub(now_ms()):
         return
     note(say("Menanyakan pusat dahulu …", "Asking the centre first …"))
     if await hear(store.folder, HEAR_S):

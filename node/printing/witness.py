@@ -36,6 +36,8 @@ log = logger(__name__)
 
 COUNT_NAME, PLACE_NAME = "prints.count", "prints.place"
 PLACE_KEY, STRANGE_KEY = "prints_place", "prints_strange"
+# Nothing heard of the hub for so long: perhaps this disk was put back meanwhile.
+HEARD_MS_MAX = 600_000
 STRANGE_MAX = 1_000
 
 
@@ -71,6 +73,11 @@ class Witness:
         """Why this machine's rights are suspended, ``None`` when they are not."""
         found = self._store.get(SUSPENDED_KEY)
         return None if found is None else Evidence(found)
+
+    def wants_hub(self, now_ms: int) -> bool:
+        """Whether to hear the hub before a card is printed: it may know of cards that this ledger lacks."""
+        heard_ms = self._store.clock().heard_ms
+        return self.suspended() is not None or (heard_ms > 0 and abs(now_ms - heard_ms) > HEARD_MS_MAX)
 
     def hear_printer(self, names: Iterable[str]) -> int:
         """Names of jobs that a printer remembers; how many are attempts of ours that the ledger has forgotten."""
