@@ -15,8 +15,11 @@ ONE = '{job="sepe-hub"}'
 NODE = '{job="sepe-node"}'
 WIDTH, HEIGHT, ACROSS = 8, 7, 3
 
+Query = tuple[str, str]
+Panel = tuple[str, str, tuple[Query, ...]]
+
 # (title, unit, ((query, legend), …)); a row's title stands alone.
-PANELS: tuple[Any, ...] = (
+PANELS: tuple[str | Panel, ...] = (
     "Is it well?",
     ("Hub and workers up", "short", ((f"up{HUB}", "{{job}} {{instance}}"),)),
     ("Storage takes frames", "short", ((f"sepe_hub_storage_ok{HUB}", "{{instance}}"),)),
@@ -121,11 +124,11 @@ def dashboard() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _panel(number: int, panel: Any, place: dict[str, int]) -> dict[str, Any]:
+def _panel(number: int, panel: Panel, place: dict[str, int]) -> dict[str, Any]:
     title, unit, queries = panel
     targets = [
-        {"refId": chr(ord("A") + place), "expr": query, "legendFormat": legend, "datasource": SOURCE}
-        for place, (query, legend) in enumerate(queries)
+        {"refId": chr(ord("A") + index), "expr": query, "legendFormat": legend, "datasource": SOURCE}
+        for index, (query, legend) in enumerate(queries)
     ]
     return {
         "id": number, "type": "timeseries", "title": title, "datasource": SOURCE, "gridPos": place,

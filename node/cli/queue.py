@@ -45,6 +45,7 @@ def show_queue(
         product_of,
         stopped_printers,
     )
+    from node.printing.ledger import Ledger
     from node.printing.outlook import office_day, words_of
     from node.printing.printers import Printers
     from sepe.dispatch.outlook import limit_of
@@ -53,7 +54,8 @@ def show_queue(
         stopped = asyncio.run(stopped_printers([one.address for one in Printers(store).used()])) if probe else {}
         day = office_day(store, now_ms(), stopped=stopped)
         waiting = [one for one, _ in zip(day.queue, range(limit), strict=False)]
-        niks = {one.job: _nik_of(store, one.job) for one in waiting}
+        ledger = Ledger(store)
+        niks = {one.job: ledger.job(one.job).nik for one in waiting}
     rows = [(one, finish_of(day, one), limit_of(one, day.seen)) for one in waiting]
     if as_json:
         print_json(
@@ -246,7 +248,3 @@ def _today_at(store: NodeStore, text: str, now: int) -> int:
     except ValueError:
         raise InvalidInputError("a time of day, HH:MM", field="--from", value=text) from None
     return load_policy(store.folder, store.node).hours.midnight_ms(now) + (at.hour * 60 + at.minute) * 60_000
-
-
-def _nik_of(store: NodeStore, job: int) -> int:
-    return int(store.connection.execute("SELECT nik FROM job WHERE id = ?", (job,)).fetchone()[0])
