@@ -5,8 +5,7 @@ Batches size themselves: an idle hub merges the one frame that came (low latency
 what has gathered (one commit for thousands of events). Frames wait in *lanes*, one per sender, and a batch takes
 one frame of each lane in turn, so an office that floods waits behind itself only.
 
-A hub that is behind has the next batch proven by other processes while it writes (`hub.merge.ahead`). Therefore it
-takes what waits by halves: all in one batch, and an office's frames would be proven and written by turns for ever.
+A hub that is behind has the next batch proven by other processes while it writes (`hub.merge.ahead`).
 
 Order of duty for a batch: merge, **commit**, then settle each delivery on the transport it came by and announce
 the acks on the other. When the store cannot take frames (disk full, database held by another), nothing is
@@ -47,8 +46,6 @@ BATCH_EVENTS_MIN = 2_000
 BATCH_EVENTS_FIRST = 8_000
 BATCH_FRAMES_MAX = 256
 BATCH_BYTES_MAX = 16 << 20
-# Half of what waits is never less than this, about two thousand events: less is not worth a commit.
-HALF_BYTES_MIN = 128 * 1024
 # What waits: a few batches. Above it gRPC stops reading and NATS stops fetching.
 QUEUE_FRAMES_MAX = 1_024
 QUEUE_BYTES_MAX = 48 << 20
@@ -148,8 +145,6 @@ class Merger:
         self._turned_away = 0
         self._held_ms = 0
         self._tidy = Tidy(store, writer)
-        # Of the batch that is being written.
-        self._writing_bytes: int | None = None
         self.announce: Callable[[list[sync_pb2.Ack]], None] = lambda acks: None
         self._trouble = ""
         self._troubled_at = 0.0
@@ -188,7 +183,6 @@ class Merger:
         found.waiting.append(_Waiting(delivery, _events_of(delivery.arrival.data), since_s))
         self._count(1, len(delivery.arrival.data))
         self._arrived.set()
-        self._look_ahead()
 
     async def room(self, lane: str = "") -> None:
         """Returns when the queue, and the lane if named, can take more."""
@@ -229,7 +223,7 @@ class Merger:
         pause_s = PAUSE_S_MIN
         while True:
             await self._wait()
-            batch = self._ahead or self._take(self._half())
+            batch = self._ahead or self._take()
             self._ahead = None
             if not batch.deliveries:
                 continue
@@ -262,11 +256,13 @@ class Merger:
             self._troubled(str(exc))
             raise
 
-    def _take(self, bytes_max: int = BATCH_BYTES_MAX) -> _Batch:
+    def _take(self) -> _Batch:
         """The next batch: one frame of each lane in turn, up to the limits."""
         batch: list[_Waiting] = []
         events = size = 0
-        while self._turn and events < self._events_max and size < bytes_max and len(batch) < BATCH_FRAMES_MAX:
+        while (
+            self._turn and events < self._events_max and size < BATCH_BYTES_MAX and len(batch) < BATCH_FRAMES_MAX
+        ):
             lane = self._turn.popleft()
             one = lane.waiting.popleft()
             batch.append(one)
@@ -279,17 +275,9 @@ class Merger:
         self._count(-len(batch), -size)
         return _Batch(batch)
 
-    def _half(self) -> int:
-        """How many bytes the next batch has if another can be proven while it is written."""
-        if self._prover is None:
-            return BATCH_BYTES_MAX
-        return min(max(self._bytes // 2, HALF_BYTES_MIN), BATCH_BYTES_MAX)
-
     def _look_ahead(self) -> None:
-        """While a batch is written, have what waits proven as soon as it is half as much."""
-        if self._prover is None or self._ahead is not None or self._writing_bytes is None:
-            return
-        if self._bytes >= max(ahead.BYTES_MIN, self._writing_bytes // 2):
+        """Have what waits proven while the batch before it is written."""
+        if self._prover is not None and self._bytes >= ahead.BYTES_MIN:
             self._ahead = self._take()
             self._ahead.proof = self._prover.start([one.arrival for one in self._ahead.deliveries])
 
@@ -297,14 +285,7 @@ class Merger:
         """The outcomes, committed; ``None`` when nothing could be stored."""
         arrivals = [delivery.arrival for delivery in batch.deliveries]
         proven = None if batch.proof is None else await asyncio.wrap_future(batch.proof)
-        self._writing_bytes = sum(len(one.data) for one in arrivals)
         self._look_ahead()
-        try:
-            return await self._write(arrivals, proven)
-        finally:
-            self._writing_bytes = None
-
-    async def _write(self, arrivals: Sequence[Arrival], proven: Proof | None) -> list[Outcome] | None:
         for _ in range(STALE_TRIES_MAX):
             began = time.monotonic()
             try:

@@ -165,30 +165,6 @@ async def test_a_full_lane_waits_and_another_does_not(tmp_path: Path) -> None:
         await until(lambda: merger.waiting_frames == merger.waiting_bytes == 0)
 
 
-async def test_what_one_office_has_waiting_is_merged_by_halves_so_that_one_is_proven_while_the_other_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ahead, "BYTES_MIN", 1)
-    monkeypatch.setattr(hub.ingest.merger, "HALF_BYTES_MIN", 1)
-    node = office("537104-1", 24)
-    proofs: list[bool] = []
-    merge = HubStore.merge
-
-    def noting(self: HubStore, arrivals: Sequence[Arrival], proven: Proof | None = None) -> list[Outcome]:
-        proofs.append(proven is not None)
-        return merge(self, arrivals, proven)
-
-    monkeypatch.setattr(HubStore, "merge", noting)
-    settled: list[str] = []
-    start = asyncio.Event()
-    async with merger_on(make_hub(tmp_path / "hub", node), start, prover_command=ahead.COMMAND) as merger:
-        for frame in node.frames(1):
-            merger.offer(node.name, Sent(Arrival(frame, "nats", NOW_MS, node.name), settled))
-        start.set()
-        await until(lambda: len(settled) == 24)
-    assert proofs == [False, True]
-
-
 async def test_hints_wait_while_another_process_takes_in_frames_and_cases_do_not(tmp_path: Path) -> None:
     one, other = office("537104-1", 3), Node("537105-1")
     other.write(recorded(nik_of(0), "YOHANIS LAY"), recorded(nik_of(1), "YOHANIS LAY"))
