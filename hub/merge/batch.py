@@ -71,15 +71,16 @@ class Batch:
         Raises:
             StaleWriterError: a watermark is not where it was when its first frame was judged; roll back.
         """
-        write_heads(self._connection, self._heads)
-        watch.mark(self._connection, self._marked)
-        on_way.note(self._connection, self._stock_steps)
-        # Everything in one order: workers beside each other never wait in a circle.
+        # All in one order: workers beside each other never wait in a circle. The watermarks are ours already,
+        # by the locks of their nodes, and a stale writer is found before the dear part.
         for (node, epoch), (seen_ms, via) in sorted(self._seen.items()):
             self._move_watermark(node, epoch, seen_ms)
             # A courier's file says nothing of where the node is now.
             if via not in BY_HAND:
                 self._note_whereabouts(node, epoch, seen_ms, via)
+        write_heads(self._connection, self._heads)
+        watch.mark(self._connection, self._marked)
+        on_way.note(self._connection, sorted(self._stock_steps, key=on_way.told_to))
 
     def _log_frame(self, arrival: Arrival, proven: Proven, skip: int) -> None:
         header = proven.header

@@ -54,6 +54,11 @@ def steps_in(columns: Columns, node: str) -> tuple[tuple[int, Step], ...]:
     return tuple((index, step) for index, step in steps if step is not None)
 
 
+def told_to(step: Step) -> tuple[str, str, str]:
+    """The word that a step changes; steps of one word must keep their order."""
+    return step.receiver, step.sender, step.product
+
+
 def note(connection: Connection, steps: Iterable[Step]) -> None:
     """Tell the machines concerned, in the caller's transaction."""
     for step in steps:
