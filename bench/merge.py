@@ -29,7 +29,8 @@ from tests.support.hubs import arrivals, let_in, new_hub
 from tests.support.world import Node, nik_of, recorded
 
 OFFICES = 8
-EVENTS = 320_000
+# More commits than a transaction has names for table images.
+EVENTS = 480_000
 FRAME_EVENTS = 1_000
 # The merger's own limit while a backlog drains, in full frames.
 BATCH_FRAMES = BATCH_EVENTS_MAX // FRAME_EVENTS

@@ -34,6 +34,8 @@ COMMAND = (sys.executable, "-m", "hub.merge.prover")
 # Proving so much takes longer than sending it there and back; about a thousand events.
 BYTES_MIN = 32 * 1024
 PROCESSES_MAX = 4
+# What Linux lets anybody have, not its 64 KiB: a batch of megabytes would change sides forty times.
+PIPE_BYTES = 1 << 20
 # After a process that did not start, or died, the hub does without for so long.
 REST_S = 30.0
 STOP_S = 2.0
@@ -205,7 +207,7 @@ class _Process:
         # numpy sums here and multiplies nothing; a pool of threads for that would only take memory.
         environment = os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
         self._child = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=1 << 16
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, pipesize=PIPE_BYTES
         )
         try:
             self._receive()
