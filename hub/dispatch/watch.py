@@ -24,6 +24,7 @@ NIKS_MAX = 500
 _NIK_MAX = 10**16 - 1
 _MARKS = frozenset({int(Kind.LIFE_CHANGED), int(Kind.CARD_WITHDRAWN)})
 _CARD_MOVED = int(Kind.CARD_MOVED)
+_LOOKED_AT = _MARKS | {_CARD_MOVED}
 # Field 9 of CardMoved, a varint, true. Found elsewhere in a body it costs one needless look.
 _OVERRIDE = b"\x48\x01"
 
@@ -33,6 +34,8 @@ def marks(columns: Columns) -> tuple[tuple[int, int], ...]:
 
     They are to be marked in the transaction that logs these events.
     """
+    if _LOOKED_AT.isdisjoint(columns.kinds):
+        return ()
     found = (
         (index, columns.niks[index])
         for index, kind in enumerate(columns.kinds)
