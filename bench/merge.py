@@ -11,17 +11,17 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from bench.family import cpu_s
-from hub.ingest.merger import BATCH_EVENTS_MAX
+from hub.ingest.merger import BATCH_EVENTS_FIRST, BATCH_EVENTS_MAX
 from hub.merge.ahead import Prover, merge_ahead
 from hub.merge.digest import digest
 from hub.merge.rebuild import rebuild
-from hub.merge.store import HubStore
+from hub.merge.store import Arrival, HubStore
 from hub.read.status import counts
 from sepe.resident import IDENTITY_FIELDS, RESIDENT_FIELDS
 from sepe.wire.v1 import event_pb2
@@ -31,11 +31,11 @@ from tests.support.world import Node, nik_of, recorded
 
 OFFICES = 8
 # More commits than a transaction has names for table images.
-EVENTS = 480_000
+EVENTS = 640_000
 TURNS = 3
 FRAME_EVENTS = 1_000
-# The merger's own limit while a backlog drains, in full frames.
-BATCH_FRAMES = BATCH_EVENTS_MAX // FRAME_EVENTS
+# As the merger does while a backlog drains: batches grow to its limit. In full frames.
+BATCH_FRAMES_FIRST, BATCH_FRAMES = BATCH_EVENTS_FIRST // FRAME_EVENTS, BATCH_EVENTS_MAX // FRAME_EVENTS
 REPEAT_SHARE = 0.10
 CONFLICT_SHARE = 0.01
 COLUMNS = ("nik", *IDENTITY_FIELDS, *RESIDENT_FIELDS, "stamp", "node", "seq")
@@ -97,14 +97,22 @@ def _office(number: int) -> Node:
 
 
 def _merge(store: HubStore, frames: Sequence[bytes]) -> tuple[float, float]:
-    batches = (arrivals(frames[start : start + BATCH_FRAMES]) for start in range(0, len(frames), BATCH_FRAMES))
     with Prover(store.reader) as proving:
         proving.wait_until_ready()
         began, began_cpu = time.perf_counter(), cpu_s(os.getpid())
-        merged = sum(one.events_merged for outcomes in merge_ahead(store, proving, batches) for one in outcomes)
+        merged = sum(
+            one.events_merged for outcomes in merge_ahead(store, proving, _batches(frames)) for one in outcomes
+        )
         taken = time.perf_counter() - began, cpu_s(os.getpid()) - began_cpu
     assert merged == EVENTS
     return taken
+
+
+def _batches(frames: Sequence[bytes]) -> Iterator[list[Arrival]]:
+    start, size = 0, BATCH_FRAMES_FIRST
+    while start < len(frames):
+        yield arrivals(frames[start : start + size])
+        start, size = start + size, min(2 * size, BATCH_FRAMES)
 
 
 def _upsert(path: Path, nodes: Sequence[Node]) -> tuple[float, float]:

@@ -29,6 +29,8 @@ CHAIN_BYTES = 32
 # nik u64, stamp u64, kind u16, length u32, little-endian: what the columns hold of each event.
 FIXED = struct.Struct("<QQHI")
 SIGNED_PREFIX = b"sepe-frame-1\0"
+# A copy of an empty hash and one update take three quarters of the time of making one (0.66 against 0.90 µs).
+_new_hash = hashlib.sha256().copy
 # Columns' own tags and lengths: five fields of at most 1 + 4 bytes.
 _OVERHEAD_BYTES = 25
 
@@ -91,11 +93,13 @@ def fact_digest(nik: int, stamp: int, kind: int, body: bytes) -> bytes:
 
 def chains(before: bytes, columns: Columns) -> list[bytes]:
     """The digest after each event."""
-    sha256, join, pack = hashlib.sha256, b"".join, FIXED.pack
+    join, pack = b"".join, FIXED.pack
     result: list[bytes] = []
     chain = before
     for nik, stamp, kind, body in zip(columns.niks, columns.stamps, columns.kinds, columns.bodies, strict=True):
-        chain = sha256(join((chain, pack(nik, stamp, kind, len(body)), body))).digest()
+        link = _new_hash()
+        link.update(join((chain, pack(nik, stamp, kind, len(body)), body)))
+        chain = link.digest()
         result.append(chain)
     return result
 
