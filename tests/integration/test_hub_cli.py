@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from hub.merge.store import HubStore
 from sepe_io.framefile import write_frames
@@ -47,9 +46,6 @@ def sepe(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
             code = 0
         except SystemExit as exc:
             code = int(exc.code or 0)
-        finally:
-            # The command sent the logs to a stderr that ends with this test.
-            structlog.reset_defaults()
         captured = capfd.readouterr()
         return Run(code, captured.out, captured.err)
 

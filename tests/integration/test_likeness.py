@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import random
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -39,13 +38,6 @@ runner = CliRunner()
 
 def maria(nik: int, **changed: str) -> Draft:
     return recorded(nik, **{**MARIA, **changed})
-
-
-@pytest.fixture(autouse=True)
-def own_logs() -> Iterator[None]:
-    """A command sends the logs to a stderr that ends with it."""
-    yield
-    structlog.reset_defaults()
 
 
 def pairs(store: HubStore) -> list[tuple[int, int, str]]:

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import structlog
 from nats.aio.client import Client as NatsClient
 from typer.testing import CliRunner
 
@@ -128,12 +127,9 @@ def test_a_share_that_means_nothing_is_refused(text: str) -> None:
         Share.parse(text)
 
 
-def test_the_setting_is_shown_and_changed_and_nonsense_is_refused(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_the_setting_is_shown_and_changed_and_nonsense_is_refused(tmp_path: Path) -> None:
     directory = make_hub(tmp_path / "hub")
     runner = CliRunner()
-    request.addfinalizer(structlog.reset_defaults)  # A command sends the logs to a stderr that ends with it.
     assert runner.invoke(app, ["partitions", str(directory)]).stdout == "8\n"
     assert (
         runner.invoke(app, ["partitions", str(directory), "12", "--json"]).stdout == '{\n  "partitions": 12\n}\n'

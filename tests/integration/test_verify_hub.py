@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from hub.dispatch import moves
 from hub.merge import rebuild as rebuild_module
@@ -463,9 +462,6 @@ def run_command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[st
             code = 0
         except SystemExit as exc:
             code = int(exc.code or 0)
-        finally:
-            # The command sent the logs to a stderr that ends with this test.
-            structlog.reset_defaults()
         captured = capfd.readouterr()
         return code, captured.out, captured.err
 

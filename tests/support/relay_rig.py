@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -21,6 +20,7 @@ from node.outbox.view import RelayTimes
 from node.settings import KEY_NAME, NodeSettings
 from node.storage.store import NodeStore
 from sepe_io import keys
+from sepe_io.tasks import end_tasks
 from tests.support.processes import Program, hub_run
 from tests.support.world import START_MS, nik_of, recorded
 
@@ -130,9 +130,10 @@ async def relaying(folder: Path, *, hub: str = "", nats: str = "", **options: An
         try:
             yield office
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            # One cancel may be lost in nats-py's wait_for.
+            await end_tasks([task])
+            if not task.cancelled():
+                task.result()
 
 
 async def until(holds: Callable[[], bool], what: object, timeout_s: float = 30.0) -> None:
