@@ -26,7 +26,7 @@ from sepe.ids import HUB_NODE
 from sepe.sync.centre import CONTRACT
 from sepe.wire.v1 import sync_pb2
 from sepe_io import keys
-from sepe_io.frames import reopen_frame, sign_hello
+from sepe_io.frames import OpenedFrame, reopen_frame, sign_hello
 
 PULLS_AT_ONCE = 8
 
@@ -106,15 +106,22 @@ async def audit_remote(address: str, folders: Sequence[Path]) -> list[Account]:
                     async with aclosing(pull(sign_hello(hello, signer), epoch, 0)) as frames:
                         async for data in frames:
                             frame = reopen_frame(data)
-                            found += zip(
-                                range(frame.header.first_seq, frame.header.last_seq + 1), frame.chains, strict=True
-                            )
+                            found += _counted(frame, after=found[-1][0] if found else 0)
             except SepeError:
                 written = sum(map(len, chains.values()))
                 return Account(node, written, 0, 0, 0, None)
             return _account(node, chains, durable, logged)
 
     return list(await asyncio.gather(*(one(folder) for folder in folders)))
+
+
+def _counted(frame: OpenedFrame, after: int) -> list[tuple[int, bytes]]:
+    """Of a frame's events those that the hub counts in it.
+
+    It sends its frames as they came, and one that was cut anew begins before the end of the one before.
+    """
+    first = frame.header.first_seq
+    return [(first + index, chain) for index, chain in enumerate(frame.chains) if first + index > after]
 
 
 def strangers(accounts: Iterable[Account]) -> int:
