@@ -70,7 +70,7 @@ LINES = {
     "merge": ("merge", 1),
     "merge_core": ("merge, per second of one core", 1),
     "worker": ("merge, PostgreSQL, one worker", 1),
-    "workers": ("merge, PostgreSQL, two workers", 1),
+    "workers": ("merge, PostgreSQL, two workers that prove in themselves", 1),
     "wire": ("bytes on the wire per event", 1),
     "disk": ("hub.db", 1),
     "recording": ("durable recording: event, resident, print job, outbox; FULL sync", 1),
