@@ -11,11 +11,11 @@ import tempfile
 from pathlib import Path
 
 from bench.disk import disk
-from bench.family import peak_bytes
 from bench.ingest import over_grpc, over_nats
 from bench.people import people
 from bench.table import Row, Target
 from node.outbox.pace import WINDOW_MAX
+from surge.lab.family import peak_bytes
 from tests.support.live_hub import make_hub
 from tests.support.processes import hub_run, running
 from tests.support.world import Node

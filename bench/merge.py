@@ -16,7 +16,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from bench.family import cpu_s
 from hub.ingest.merger import BATCH_EVENTS_FIRST, BATCH_EVENTS_MAX
 from hub.merge.ahead import Prover, merge_ahead
 from hub.merge.digest import digest
@@ -26,6 +25,7 @@ from hub.read.status import counts
 from sepe.resident import IDENTITY_FIELDS, RESIDENT_FIELDS
 from sepe.wire.v1 import event_pb2
 from sepe_io.sqlite import connect, transaction
+from surge.lab.family import cpu_s
 from tests.support.hubs import arrivals, let_in, new_hub
 from tests.support.world import Node, nik_of, recorded
 

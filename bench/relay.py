@@ -18,7 +18,6 @@ from pathlib import Path
 
 from bench import rawpipe
 from bench.disk import disk
-from bench.family import cpu_s
 from bench.people import people
 from bench.table import Row, Target
 from hub.merge.store import Arrival, HubStore
@@ -28,6 +27,7 @@ from node.storage.store import NodeStore
 from sepe.events import Draft
 from sepe_io import keys
 from sepe_io.frames import seal_frame
+from surge.lab.family import cpu_s
 from tests.support.relay_rig import NODE, Hub, make_office, running_hub
 from tests.support.world import START_MS
 

@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 
-from bench.family import cpu_s
 from bench.table import Row, Target
 from hub.engine.place import is_postgres
 from hub.engine.rows import NUMBER_COLUMNS, HeadRows
@@ -36,6 +35,7 @@ from hub.merge.store import HubStore
 from sepe.head import identity_hash
 from sepe.wire.v1 import event_pb2
 from sepe_io.sqlite import transaction
+from surge.lab.family import cpu_s
 from tests.support.hubs import arrivals, new_hub
 from tests.support.postgres import serving
 from tests.support.world import Node, nik_of, recorded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 
@@ -16,3 +17,13 @@ class Check:
     @property
     def holds(self) -> bool:
         return self.expected == self.found
+
+    def document(self) -> dict[str, object]:
+        """For ``--json``."""
+        return {"name": self.name, "expected": self.expected, "found": self.found, "holds": self.holds}
+
+    def text(self) -> str:
+        """One line for people."""
+        if self.holds:
+            return f"held   {self.name}: {json.dumps(self.found)}"
+        return f"BROKEN {self.name}: {json.dumps(self.found)}, expected {json.dumps(self.expected)}"

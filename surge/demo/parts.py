@@ -93,6 +93,12 @@ class Part:
         return await cls.start(name, _sepe(words), log)
 
     @classmethod
+    async def hub(cls, log: Path, directory: Path, *options: object) -> Part:
+        """``sepe hub run`` on free ports of this machine; ``options`` say where its NATS is."""
+        anywhere = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
+        return await cls.sepe("hub", log, "hub", "run", directory, *anywhere, *options)
+
+    @classmethod
     async def printer(cls, name: str, log: Path, tray: Path, pace_s: float) -> Part:
         """A virtual printer that notes every sheet that comes out in ``tray``."""
         command = [sys.executable, "-m", "surge.printer", "--tray", str(tray), "--pace", str(pace_s)]

@@ -95,8 +95,7 @@ async def _stage(folder: Path, scene: Scene, say: Callable[[str], None]) -> Asyn
     hub_dir = folder / "hub"
     await run_sepe("hub", "init", hub_dir)
     async with AsyncExitStack() as stack:
-        hub_words = ("hub", "run", hub_dir, "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--nats-port", "0")
-        hub = await Part.sepe("hub", folder / "hub.log", *hub_words)
+        hub = await Part.hub(folder / "hub.log", hub_dir, "--nats-port", "0")
         stack.push_async_callback(hub.end)
         say("hub and embedded nats-server run")
         offices = await asyncio.gather(

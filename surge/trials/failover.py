@@ -45,10 +45,7 @@ async def play(folder: Path, seconds: float, *, is_synchronous: bool) -> TrialRe
         both = f"postgresql://sepe@/sepe?host={first.folder},{second.folder}&target_session_attrs=read-write"
         with HubStore.create(hub_dir, now_ms=START_MS, database=both) as store:
             enrol(store, made, now_ms=START_MS)
-        hub = await Part.sepe(
-            "hub", folder / "hub.log", "hub", "run", hub_dir, "--nats-port", "0", "--grpc", "127.0.0.1:0",
-            "--http", "127.0.0.1:0",
-        )  # fmt: skip
+        hub = await Part.hub(folder / "hub.log", hub_dir, "--nats-port", "0")
         stack.push_async_callback(hub.end)
         async with at_work(made, hub=str(hub.ready["grpc"]), nats=str(hub.ready["nats"])) as crowd:
             async with recording(crowd):

@@ -39,10 +39,7 @@ async def play(folder: Path, seconds: float) -> TrialReport:
         stack.callback(cluster.end)
         cluster.start()
         await cluster.until_ready()
-        hub = await Part.sepe(
-            "hub", folder / "hub.log", "hub", "run", hub_dir, "--nats", cluster.url, "--grpc", "127.0.0.1:0",
-            "--http", "127.0.0.1:0",
-        )  # fmt: skip
+        hub = await Part.hub(folder / "hub.log", hub_dir, "--nats", cluster.url)
         stack.push_async_callback(hub.end)
         await cluster.until_whole()
         async with at_work(made, hub=str(hub.ready["grpc"]), nats=str(hub.ready["nats"])) as crowd:

@@ -53,10 +53,7 @@ async def play(folder: Path, seconds: float) -> TrialReport:
             enrol(store, made, now_ms=START_MS)
             with transaction(store.connection):
                 setting.set_count(store.connection, PARTITIONS)
-        hub = await Part.sepe(
-            "hub", folder / "hub.log", "hub", "run", hub_dir, "--nats-port", "0", "--grpc", "127.0.0.1:0",
-            "--http", "127.0.0.1:0",
-        )  # fmt: skip
+        hub = await Part.hub(folder / "hub.log", hub_dir, "--nats-port", "0")
         stack.push_async_callback(hub.end)
         url = str(hub.ready["nats"])
         workers: dict[str, Part] = {}
