@@ -52,6 +52,7 @@ def drain(
     """
     import resource
 
+    from sepe_io import logs
     from surge.drain.play import DrainSettings, run, text_of
     from surge.lab.postgres import lab_postgres
 
@@ -60,7 +61,8 @@ def drain(
             "one database, please", field="--postgresql",
             hint="Give --postgresql URL of an empty database, or --start-postgresql.",
         )  # fmt: skip
-    # Each office has a database with two log files, and connections.
+    logs.set_up("ERROR")
+    # The hub inherits it, for a connection to each office.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with ExitStack() as stack:

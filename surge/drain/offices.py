@@ -1,17 +1,19 @@
 """The offices: a directory each, with a backlog in its outbox, and their relays in one event loop.
 
-Store, relay, links and frames are the product's own. What differs from an office's machine is that hundreds of
-them share one process, so an outbox that nobody else writes to is looked at every two seconds, not each 50 ms.
+Store, relay, links and frames are the product's own. What differs from an office's machine is that dozens of
+them share one process, so an outbox that nobody else writes to is looked at every two seconds, not each 50 ms,
+and a few threads do the commits of all.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import date
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -23,7 +25,7 @@ from node.desk.residents import mend_residents
 from node.outbox.office import Office, open_office
 from node.outbox.view import RelayTimes, RelayView
 from node.settings import KEY_NAME, NodeSettings
-from node.storage.store import NodeStore
+from node.storage.store import PREDECESSOR_KEY, NodeStore
 from sepe.errors import InvalidInputError
 from sepe.events import Draft, Kind, draft
 from sepe.wire.v1 import event_pb2
@@ -32,6 +34,7 @@ from sepe_io.frames import seal_frame
 from sepe_io.regions import region_table
 from sepe_io.sqlite import transaction
 from sepe_io.tasks import end_tasks
+from surge.lab.hands import SharedHands
 from surge.people import NikSpace, Person, Populace
 
 PROVINCE = "53"
@@ -42,6 +45,7 @@ APPEND_EVENTS = 2_500
 AGAIN_EVERY = 10
 TIMES = RelayTimes(poll_ms=2_000, retry_max_ms=5_000, report_ms=60_000)
 OPEN_AT_ONCE = 32
+COMMIT_THREADS = 6
 
 _FIELDS = tuple(
     one.name
@@ -123,12 +127,11 @@ def frames_of(one: Backlog, *, received_ms: int) -> Iterator[Arrival]:
 async def relaying(made: Sequence[Backlog], *, hub: str, nats: str) -> AsyncIterator[list[RelayView]]:
     """All relays at work; what each shows of itself, in the order of the offices."""
     async with AsyncExitStack() as stack:
+        worker = partial(SharedHands, threads=stack.enter_context(ThreadPoolExecutor(COMMIT_THREADS, "commits")))
+        opened = partial(open_office, hub=hub, nats=nats, times=TIMES, worker_of=worker)
         offices: list[Office] = []
         for start in range(0, len(made), OPEN_AT_ONCE):
-            opening = [
-                stack.enter_async_context(open_office(one.folder, hub=hub, nats=nats, times=TIMES))
-                for one in made[start : start + OPEN_AT_ONCE]
-            ]
+            opening = [stack.enter_async_context(opened(one.folder)) for one in made[start : start + OPEN_AT_ONCE]]
             # One after the other: the stack keeps the order in which they are closed.
             offices += [await one for one in opening]
         tasks = [asyncio.create_task(office.relay.run(), name=office.settings.node) for office in offices]
@@ -142,6 +145,8 @@ def _make(one: Backlog) -> None:
     make_node(one.folder, NodeSettings(one.node, "127.0.0.1:1"), token="", blanks=0, now_ms=START_MS)
     store = NodeStore.open(one.folder)
     try:
+        # Its machine has been at work for long: what an earlier one did here was asked long ago.
+        store.put(PREDECESSOR_KEY, None)
         drafts = list(_drafts(one))
         for start in range(0, len(drafts), APPEND_EVENTS):
             store.append(drafts[start : start + APPEND_EVENTS], START_MS + start)

@@ -19,14 +19,14 @@ from hub.ingest import partitions as setting
 from hub.ingest.policy import StreamPolicy, set_policy
 from hub.merge import log
 from hub.merge.store import HubStore
-from node.outbox.view import RelayView
 from sepe.errors import SepeError
 from sepe_io.sqlite import transaction
 from surge.check import Check
 from surge.demo.parts import Part
 from surge.drain.judge import held_against_one_hub
-from surge.drain.offices import START_MS, Backlog, backlogs, enrol, make_offices, relaying
+from surge.drain.offices import START_MS, Backlog, backlogs, enrol, make_offices
 from surge.drain.quiet import quiet_office
+from surge.drain.team import Teams, teams_at_work
 from surge.lab.cluster import LabCluster
 from surge.lab.family import cpu_s, peak_bytes
 
@@ -104,7 +104,7 @@ class _Stage:
         parts = {"hub": self.hub, **{f"worker {name}": part for name, part in self.workers.items()}}
         found = {name: part.child.pid for name, part in parts.items() if part.child.returncode is None}
         found |= {f"nats-server {one.name}": one.pid for one in self.cluster.servers if one.is_running}
-        return found | {"offices": os.getpid()}
+        return found
 
 
 async def run(settings: DrainSettings, folder: Path, say: Say) -> DrainReport:
@@ -130,9 +130,9 @@ async def run(settings: DrainSettings, folder: Path, say: Say) -> DrainReport:
         ready = stage.hub.ready
         say(f"{settings.offices} offices come back with {settings.events} events")
         lines = {"hub": str(ready["grpc"]), "nats": str(ready["nats"])}
-        async with quiet_office(quiet, **lines) as waits, relaying(made, **lines) as views:
-            await _drain(views, stage, report, say)
-            _note(report, stage.processes())
+        async with quiet_office(quiet, **lines) as waits, teams_at_work(made, folder, **lines) as teams:
+            await _drain(teams, stage, report, say)
+            _note(report, stage.processes() | teams.processes())
         await _end(stage, report)
     report.figures |= waits.figures()
     if not settings.is_struck:
@@ -169,24 +169,25 @@ async def _running(folder: Path, hub_dir: Path, say: Say) -> AsyncIterator[_Stag
         yield stage
 
 
-async def _drain(views: Sequence[RelayView], stage: _Stage, report: DrainReport, say: Say) -> None:
+async def _drain(teams: Teams, stage: _Stage, report: DrainReport, say: Say) -> None:
     """Until nothing is pending and every blow was struck; a late one still meets what a quiet office records."""
-    began, cpu_began = time.monotonic(), time.process_time()
+    began = time.monotonic()
     total = report.settings.events
     blows = list(BLOWS) if report.settings.is_struck else []
     moved_at, last, said_at = began, -1, began
     while True:
         # The hub's word may be ahead of what a relay has shown, never behind.
-        done = sum(view.durable_seq for view in views)
+        all_of_them = teams.standing()
+        done = all_of_them.durable
         now = time.monotonic()
-        if done == total and not blows and not any(view.pending for view in views):
+        if done == total and not blows and not all_of_them.pending:
             break
         if done != last:
             moved_at, last = now, done
         elif now - moved_at > STUCK_S:
-            waiting = [view.reason or view.link for view in views if view.pending]
             raise SepeError(
-                f"nothing moved for {STUCK_S:.0f} s; {len(waiting)} offices wait, one says: {waiting[0]}"
+                f"nothing moved for {STUCK_S:.0f} s; {all_of_them.waiting} offices wait, one says:"
+                f" {all_of_them.reason or 'nothing'}"
             )
         if blows and done >= blows[0][0] * total:
             story = await _strike(blows.pop(0)[1], stage, report)
@@ -194,20 +195,19 @@ async def _drain(views: Sequence[RelayView], stage: _Stage, report: DrainReport,
             say(report.story[-1])
         if now - said_at > 5:
             said_at = now
-            lines = [sum(view.link == kind for view in views) for kind in ("nats", "grpc", "offline")]
             rate = done / (now - began)
-            say(f"{done} of {total}, {rate:.0f}/s; nats {lines[0]}, grpc {lines[1]}, off {lines[2]}")
+            lines = f"nats {all_of_them.on_nats}, grpc {all_of_them.on_grpc}, off {all_of_them.offline}"
+            say(f"{done} of {total}, {rate:.0f}/s; {lines}")
         await asyncio.sleep(LOOK_S)
     seconds = time.monotonic() - began
     report.figures |= {
         "drain_s": round(seconds, 1),
         "events_per_s": round(total / seconds, 1),
-        "offices_cpu_s": round(time.process_time() - cpu_began, 1),
-        "frames_sent": sum(view.frames_sent for view in views),
-        "bytes_per_event": round(sum(view.bytes_sent for view in views) / total, 1),
-        "sessions": sum(view.sessions for view in views),
+        "frames_sent": all_of_them.frames_sent,
+        "bytes_per_event": round(all_of_them.bytes_sent / total, 1),
+        "sessions": all_of_them.sessions,
     }
-    report.checks.append(Check("events that an office still holds unconfirmed", 0, sum(v.pending for v in views)))
+    report.checks.append(Check("events that an office still holds unconfirmed", 0, all_of_them.pending))
 
 
 async def _strike(what: str, stage: _Stage, report: DrainReport) -> str:

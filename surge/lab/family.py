@@ -12,7 +12,7 @@ def cpu_s(pid: int) -> float:
 
 
 def peak_bytes(pid: int) -> int:
-    """The most that each ever held in memory, added up; what they share counts in each, one that ended not at all."""
+    """The most that each ever held in memory, added up; what they share counts in each."""
     return sum(map(_peak_bytes, _family(pid)))
 
 

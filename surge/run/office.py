@@ -31,9 +31,9 @@ from sepe_io.address import split_address
 from sepe_io.logs import logger
 from sepe_io.regions import region_table
 from sepe_io.tasks import end_tasks
+from surge.lab.hands import SharedHands
 from surge.line import Line, Shape
 from surge.run.cast import Seat
-from surge.run.hands import SharedHands
 from surge.run.meter import Meter
 from surge.run.visitors import Visitor
 from surge.scenario.model import LinkClass

@@ -21,7 +21,7 @@ OnDurable = Callable[[int, bool], None]
 # What waits for no disk. Everything else is given to a thread.
 _QUICK = frozenset({
     "_position_if_changed", "_position_and_chain", "position", "_hello", "_frame", "_earlier_frame", "chain_at",
-    "get",    "_proof", "_open", "_look", "earlier_epochs",
+    "get", "_proof", "_open", "_look", "earlier_epochs",
 })  # fmt: skip
 
 
@@ -33,7 +33,9 @@ class SharedHands(OutboxWorker):
         on_durable: see `OnDurable`; called on the event loop.
     """
 
-    def __init__(self, *arguments: Any, threads: Executor, on_durable: OnDurable, **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, threads: Executor, on_durable: OnDurable | None = None, **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
         self._threads, self._on_durable = threads, on_durable
         self._turn = asyncio.Lock()
@@ -47,4 +49,5 @@ class SharedHands(OutboxWorker):
 
     async def store_durable(self, seq: int, *, went_back: bool, hub_ms: int) -> None:
         await super().store_durable(seq, went_back=went_back, hub_ms=hub_ms)
-        self._on_durable(seq, went_back)
+        if self._on_durable is not None:
+            self._on_durable(seq, went_back)
