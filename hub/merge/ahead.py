@@ -13,11 +13,9 @@ import subprocess
 import sys
 import threading
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,6 +32,8 @@ COMMAND = (sys.executable, "-m", "hub.merge.prover")
 # Proving so much takes longer than sending it there and back; about a thousand events.
 BYTES_MIN = 32 * 1024
 PROCESSES_MAX = 4
+# What a process is given at a time, some 20 ms of work: whoever is done takes the next.
+PART_BYTES = 256 * 1024
 # What Linux lets anybody have, not its 64 KiB: a batch of megabytes would change sides forty times.
 PIPE_BYTES = 1 << 20
 # After a process that did not start, or died, the hub does without for so long.
@@ -73,33 +73,33 @@ class Prover:
         self._connection: Connection | None = None
         self._missing = min(cores(), PROCESSES_MAX) if processes is None else processes
         self._command = command
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._key_lock = threading.Lock()
+        self._living = 0
         self._idle: list[_Process] = []
         self._rest_until = 0.0
         self._is_closed = False
-        # Some lead a process, others wait for one that starts.
-        self._threads = ThreadPoolExecutor(max_workers=2 * self._missing + 1, thread_name_prefix="hub-prover")
+        # One thread leads each process, another waits for it to start.
+        count = max(self._missing, 1)
+        self._leading = ThreadPoolExecutor(count, thread_name_prefix="hub-prover")
+        self._starting = ThreadPoolExecutor(count, thread_name_prefix="hub-prover-start")
 
     def start(self, arrivals: Sequence[Arrival]) -> Future[Proof | None]:
-        """Begin to prove these, with whatever processes are idle.
+        """Begin to prove these, after what was begun before.
 
         The result is for `HubStore.merge`; ``None`` when they must be proven there.
         """
         whole: Future[Proof | None] = Future()
-        processes = self._take()
-        if not processes:
+        self._start_missing()
+        if not self._living or not arrivals:
             whole.set_result(None)
             return whole
-        parts = [
-            self._threads.submit(self._prove, process, part)
-            for process, part in zip(processes, _split(arrivals, len(processes)), strict=True)
-        ]
+        parts = [self._leading.submit(self._prove, part) for part in _split(arrivals)]
         waiting = len(parts)
 
         def done(_: Future[Proof | None]) -> None:
             nonlocal waiting
-            with self._lock:
+            with self._changed:
                 waiting -= 1
                 is_last = not waiting
             if is_last:
@@ -116,9 +116,10 @@ class Prover:
 
     def close(self) -> None:
         """Wait for what runs, and end the processes."""
-        with self._lock:
+        with self._changed:
             self._is_closed = True
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._leading, self._starting):
+            pool.shutdown(wait=True, cancel_futures=True)
         for process in self._idle:
             process.end()
         self._idle.clear()
@@ -132,19 +133,12 @@ class Prover:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _take(self) -> list[_Process]:
-        """The processes that are ready; those that are missing begin to start."""
-        self._start_missing()
-        with self._lock:
-            found, self._idle = self._idle, []
-        return found
-
     def _start_missing(self) -> list[Future[None]]:
-        with self._lock:
+        with self._changed:
             if self._is_closed or time.monotonic() < self._rest_until:
                 return []
             missing, self._missing = self._missing, 0
-        return [self._threads.submit(self._start_one) for _ in range(missing)]
+        return [self._starting.submit(self._start_one) for _ in range(missing)]
 
     def _start_one(self) -> None:
         try:
@@ -152,28 +146,40 @@ class Prover:
         except (OSError, EOFError) as exc:
             self._lost(exc)
             return
+        with self._changed:
+            self._living += 1
         self._give_back(process)
 
+    def _take(self) -> _Process | None:
+        """A process with nothing to do, once there is one; ``None`` when none lives."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._idle or not self._living)
+            return self._idle.pop() if self._idle else None
+
     def _give_back(self, process: _Process) -> None:
-        with self._lock:
-            if not self._is_closed:
-                self._idle.append(process)
-                return
-        process.end()
+        with self._changed:
+            self._idle.append(process)
+            self._changed.notify()
 
     def _lost(self, exc: Exception) -> None:
         _log.warning("prover.lost", error=type(exc).__name__, rest_s=REST_S)
-        with self._lock:
+        with self._changed:
             self._missing += 1
             self._rest_until = time.monotonic() + REST_S
 
-    def _prove(self, process: _Process, arrivals: Sequence[Arrival]) -> Proof | None:
+    def _prove(self, arrivals: Sequence[Arrival]) -> Proof | None:
+        process = self._take()
+        if process is None:
+            return None
         try:
             keys = self._keys_of(arrivals)
             found = process.ask(list(zip(arrivals, keys, strict=True)))
         except (OSError, EOFError) as exc:
             process.end()
             self._lost(exc)
+            with self._changed:
+                self._living -= 1
+                self._changed.notify_all()
             return None
         except Exception as exc:
             # A lost connection: the merge meets it again and knows what to do.
@@ -270,11 +276,14 @@ def _key_of(connection: Connection, arrival: Arrival) -> prover.Key:
         return exc
 
 
-def _split(arrivals: Sequence[Arrival], count: int) -> list[Sequence[Arrival]]:
-    """As many runs of about the same size, in order; there may be empty ones."""
-    ends = list(accumulate(len(one.data) for one in arrivals))
-    cuts = [bisect_right(ends, ends[-1] * part / count) for part in range(1, count)]
-    return [arrivals[start:stop] for start, stop in pairwise([0, *cuts, len(arrivals)])]
+def _split(arrivals: Sequence[Arrival]) -> Iterator[Sequence[Arrival]]:
+    """Runs of about `PART_BYTES`, in order."""
+    start = size = 0
+    for index, one in enumerate(arrivals, 1):
+        size += len(one.data)
+        if size >= PART_BYTES or index == len(arrivals):
+            yield arrivals[start:index]
+            start, size = index, 0
 
 
 def _join(parts: Sequence[Future[Proof | None]]) -> Proof | None:

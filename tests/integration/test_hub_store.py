@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+import hub.merge.ahead
 from hub.engine import place
 from hub.merge import proving
 from hub.merge.ahead import Prover, merge_ahead
@@ -253,7 +254,10 @@ def test_a_frame_that_breaks_the_merge_is_found_and_the_batch_goes_on(
     assert released is not None and released.events_merged == 1
 
 
-def test_batches_proven_ahead_come_to_what_they_come_to_one_after_the_other(tmp_path: Path) -> None:
+def test_batches_proven_ahead_come_to_what_they_come_to_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub.merge.ahead, "PART_BYTES", 1)  # Each frame is a part, and any process takes it.
     nodes = [Node(f"53710{number}-1") for number in (5, 6)]
     for node in nodes:
         node.write(*(recorded(nik_of(number, node.name[:6])) for number in range(40)))

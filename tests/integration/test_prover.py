@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import hub.merge.ahead
 from hub.merge import prover
 from hub.merge.ahead import COMMAND, Prover, merge_ahead
 from hub.merge.digest import digest
@@ -63,6 +64,37 @@ prover.main()
     assert merged == 60
     assert noting.was_proven == [True, True, False, False, False, False]
     assert births.read_text() == "one more"
+
+
+def test_one_of_two_that_dies_costs_its_batch_the_proof_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub.merge.ahead, "PART_BYTES", 1)
+    mortal, struck = tmp_path / "mortal.py", tmp_path / "struck"
+    mortal.write_text(f"""import os
+from hub.merge import prover
+answer = prover.answer
+def once(request):
+    try:
+        os.close(os.open({str(struck)!r}, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return answer(request)
+    os._exit(9)
+prover.answer = once
+prover.main()
+""")
+    node = office(60)
+    frames = node.frames(5)
+    batches = [arrivals(frames[start : start + 4]) for start in range(0, len(frames), 4)]
+    with (
+        new_hub(tmp_path / "hub", [node]) as store,
+        Prover(store.reader, 2, (sys.executable, str(mortal))) as proving,
+    ):
+        proving.wait_until_ready()
+        noting = Noting(store)
+        merged = sum(one.events_merged for outcomes in merge_ahead(noting, proving, batches) for one in outcomes)
+    assert merged == 60
+    assert noting.was_proven == [False, True, True]
 
 
 def test_a_hub_that_cannot_start_one_proves_by_itself(tmp_path: Path) -> None:
