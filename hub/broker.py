@@ -27,6 +27,7 @@ from hub.broker_access import BrokerAccess
 from hub.broker_config import Seat, find_program, server_command, server_config
 from sepe.errors import SepeError
 from sepe_io.address import AddressBusyError, join_address
+from sepe_io.files import replace_file
 from sepe_io.logs import logger
 from sepe_io.process import end_child, port_is_free
 from sepe_io.tasks import end_tasks
@@ -244,9 +245,7 @@ class Broker:
             name=self._name, address=(self.host, self.port), store=self._store, pid_file=self._pid_file,
             log_file=self._log_file, access=self.access, seat=self.seat,
         )  # fmt: skip
-        part = self._config.with_suffix(".part")
-        part.write_text(json.dumps(config, indent=1), encoding="utf-8")
-        part.replace(self._config)
+        replace_file(self._config, json.dumps(config, indent=1).encode())
 
     def _set_store_aside(self) -> None:
         for number in range(1, BROKEN_STORES_MAX + 1):

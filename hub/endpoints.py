@@ -6,10 +6,10 @@ Offices remember the addresses they were given. A hub that came back on other po
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from sepe_io.files import AS_USUAL, replace_file
 from sepe_io.process import free_port, port_is_free
 
 FILE = "endpoints.json"
@@ -40,9 +40,8 @@ def read(directory: Path) -> Endpoints:
 
 def write(directory: Path, endpoints: Endpoints) -> None:
     """Replace the file in one step: a reader sees the old one or the new one."""
-    scratch = directory / f"{FILE}.{os.getpid()}.part"
-    scratch.write_text(json.dumps(asdict(endpoints), indent=1) + "\n", encoding="utf-8")
-    scratch.replace(directory / FILE)
+    text = json.dumps(asdict(endpoints), indent=1) + "\n"
+    replace_file(directory / FILE, text.encode(), mode=AS_USUAL)
 
 
 def choose_port(host: str, wanted: int, remembered: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from sepe.budget import BYTES_PER_HOUR_MIN
 from sepe.errors import InvalidInputError
 from sepe.ids import check_node
+from sepe_io.files import replace_file
 
 SETTINGS_NAME = "node.toml"
 KEY_NAME = "node.key"
@@ -149,12 +149,7 @@ def save_settings(folder: Path, settings: NodeSettings) -> None:
         f"# {_COMMENTS[field.name]}\n{field.name} = {json.dumps(getattr(settings, field.name))}\n"
         for field in fields(NodeSettings)
     ]
-    half = folder / f".{SETTINGS_NAME}.part"
-    with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write("\n".join(lines))
-        file.flush()
-        os.fsync(file.fileno())
-    half.replace(folder / SETTINGS_NAME)
+    replace_file(folder / SETTINGS_NAME, "\n".join(lines).encode())
 
 
 def _checked_node(document: dict[str, object]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from google.protobuf.message import Message
 
 from sepe.errors import SepeError
+from sepe_io.files import replace_file
 
 KEY_ID_BYTES = 8
 
@@ -124,10 +125,7 @@ def save_secret(data: bytes, path: Path) -> None:
 
 def replace_secret(data: bytes, path: Path) -> None:
     """Like `save_secret`, in place of what is there: a reader sees the old file or the new one."""
-    half = path.with_name(f".{path.name}.{os.getpid()}.part")
-    half.unlink(missing_ok=True)
-    save_secret(data, half)
-    half.replace(path)
+    replace_file(path, data)
 
 
 def load(path: Path) -> Signer:

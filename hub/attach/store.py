@@ -24,6 +24,7 @@ from hub.attach.index import FOLDER, AttachmentCounts, counts, open_index, scan
 from sepe.attach import KINDS, SEALED_BYTES_MAX, SEALING_BYTES, SHA256_BYTES, Chunk, fresh_part
 from sepe.errors import InvalidInputError, PeerProtocolError
 from sepe.rpc.v1 import attachments_pb2 as rpc
+from sepe_io.files import sync_folder
 from sepe_io.logs import logger
 from sepe_io.seal import SealingKey, seed_of, sha256_of
 from sepe_io.sqlite import Connection, DiskFailedError, StorageFullError, transaction, translated
@@ -206,7 +207,7 @@ class AttachmentStore:
                 file.flush()
                 os.fsync(file.fileno())
             if is_new:
-                _sync_folder(part.parent)
+                sync_folder(part.parent)
         except OSError as exc:
             raise _translated(exc) from exc
         return row.held + len(data)
@@ -222,7 +223,7 @@ class AttachmentStore:
             self._opened(sealed, row.sha256)
             if part.exists():
                 part.replace(whole)
-                _sync_folder(whole.parent)
+                sync_folder(whole.parent)
         except (PeerProtocolError, FileNotFoundError) as exc:
             reason = exc.reason if isinstance(exc, PeerProtocolError) else "file_missing"
             _log.warning("attachment.corrupt", node=node, reason=reason)
@@ -358,17 +359,6 @@ def _translated(exc: OSError) -> StorageFullError | DiskFailedError:
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageFullError("the disk is full")
     return DiskFailedError(f"the disk failed under an attachment: {exc.strerror}")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new or renamed entry of a folder last; Windows has no such call and needs none."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 _BINARY = getattr(os, "O_BINARY", 0)

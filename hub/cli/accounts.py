@@ -12,6 +12,7 @@ from hub.broker_access import BrokerAccess
 from hub.cli.common import Directory, now_ms, opened, say
 from hub.merge import registry
 from sepe.errors import InvalidInputError
+from sepe_io.files import AS_USUAL, replace_file
 from sepe_io.sqlite import translated
 
 PROVINCE_CHARS = 2
@@ -47,9 +48,8 @@ def nats_accounts(
     if out.is_file() and out.read_text(encoding="utf-8") == text:
         say(f"{len(senders)} keys, as before")
         return
-    part = out.with_name(out.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(out)
+    # Public keys all, and the server that reads them may run as another user.
+    replace_file(out, text.encode(), mode=AS_USUAL)
     say(f"{len(senders)} keys written to {out}: reload the server")
 
 

@@ -18,6 +18,7 @@ from hub.tls import HubTls
 from sepe.errors import InvalidInputError
 from sepe.ids import check_node
 from sepe_io.certificates import with_authority
+from sepe_io.files import AS_USUAL, replace_file
 from sepe_io.sqlite import transaction
 
 HOUR_MS = 3_600_000
@@ -148,7 +149,7 @@ def keys_export(directory: Directory, file: Annotated[Path, typer.Argument(metav
     Example: sepe hub keys export ./hub keys.json
     """
     with opened(directory) as store:
-        file.write_text(registry.export_keys(store.connection), encoding="utf-8")
+        replace_file(file, registry.export_keys(store.connection).encode(), mode=AS_USUAL)
 
 
 def keys_import(

@@ -6,7 +6,6 @@ there. The file may hold a password, so only its owner reads it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from sepe.errors import InvalidInputError, TransientError
 from sepe_io import sqlite
+from sepe_io.files import replace_file
 from sepe_io.sqlite import Connection
 
 DATABASE = "hub.db"
@@ -63,14 +63,7 @@ def size_bytes(directory: Path, connection: Connection) -> int:
 
 def remember(directory: Path, url: str) -> None:
     """From now on the hub's data is there; ``""``: in ``hub.db``."""
-    path = directory / PLACE_FILE
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(url + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    replace_file(directory / PLACE_FILE, f"{url}\n".encode())
 
 
 def check_url(url: str, *, field: str = "--db") -> str:

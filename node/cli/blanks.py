@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +18,7 @@ from sepe.products import DEFAULT_PRODUCT
 from sepe.serials import SerialSet, span_of
 from sepe.stock import BLANK_PRODUCTS, SPOIL_REASONS, StockSum
 from sepe_io.commands import DirFirst
+from sepe_io.files import AS_USUAL, replace_file
 
 Product = Annotated[str, typer.Option("--product", help="ktp-el or kia.")]
 First = Annotated[str, typer.Option("--first", help="First serial, such as A00012001.")]
@@ -277,13 +277,8 @@ def write_minutes(
 
     with opened(folder) as store:
         found = minutes_of(store, number)
-    half = out.with_name(f".{out.name}.part")
     try:
-        with half.open("wb") as file:
-            file.write(draw_minutes(found))
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(out)
+        replace_file(out, draw_minutes(found), mode=AS_USUAL)
     except OSError as exc:
         raise InvalidInputError(
             f"berkas ini tidak dapat ditulis ({exc.strerror})", field="--out", value=str(out),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 from node.settings import PHOTOS_NAME
 from sepe.attach import ATTACHMENT_BYTES_MAX, BIOMETRIC
 from sepe.errors import InvalidInputError
+from sepe_io.files import replace_file
 from sepe_io.sqlite import StorageFullError
 
 _HINT = "Periksa nama berkas itu; tempatnya dihitung dari berkas perekaman"
@@ -69,16 +68,10 @@ def write_secret(target: Path, data: bytes) -> None:
     Raises:
         StorageFullError: nothing was kept.
     """
-    half = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(target)
+        replace_file(target, data)
     except OSError as exc:
-        half.unlink(missing_ok=True)
         raise StorageFullError(f"the attachment cannot be kept: {exc.strerror}") from exc
 
 
