@@ -25,6 +25,7 @@ from pathlib import Path
 
 from hub.broker_access import BrokerAccess
 from hub.broker_config import Seat, find_program, server_command, server_config
+from hub.broker_leaf import Leaf, LeafAccess
 from sepe.errors import SepeError
 from sepe_io.address import AddressBusyError, join_address
 from sepe_io.files import replace_file
@@ -49,20 +50,20 @@ _log = logger("hub.broker")
 
 @dataclass(slots=True)
 class Broker:
-    """One nats-server with JetStream in ``directory``.
+    """One nats-server in ``directory``, with JetStream unless it is a leaf.
 
     Attributes:
         restarts: how often it was started again since `start`.
         access: certificate and users; ``None`` for a plain server that is open to all on this machine.
-        seat: its place in a cluster; ``None`` for a server alone.
+        seat: its place in a cluster, or below one; ``None`` for a server alone.
     """
 
     directory: Path
     host: str
     port: int
     restarts: int = 0
-    access: BrokerAccess | None = None
-    seat: Seat | None = None
+    access: BrokerAccess | LeafAccess | None = None
+    seat: Seat | Leaf | None = None
     _name: str = ""
     _program: Path = field(default_factory=Path)
     _child: asyncio.subprocess.Process | None = None
@@ -106,7 +107,7 @@ class Broker:
             raise SepeError(f"nats-server does not start; the end of its log: {self._log_end()}")
         self._keeper = asyncio.create_task(self._keep(), name="broker")
 
-    def admit(self, access: BrokerAccess) -> None:
+    def admit(self, access: BrokerAccess | LeafAccess) -> None:
         """Another certificate or other users. Connections of those that stay are not touched."""
         self.access = access
         self._write_config()
@@ -154,7 +155,7 @@ class Broker:
                     await self._child.wait()
 
     async def _spawn(self) -> bool:
-        """Start the child once; whether it answers with JetStream ready."""
+        """Start the child once; whether it answers, with JetStream ready where it has one."""
         self._child = await asyncio.create_subprocess_exec(
             *server_command(self._program, self._config),
             stdin=asyncio.subprocess.DEVNULL,
@@ -188,7 +189,7 @@ class Broker:
                 self._child.send_signal(signal.SIGHUP)
 
     async def _is_ours(self, timeout_s: float, *, either_way: bool = False) -> bool:
-        """Whether our server answers, with JetStream ready; ``either_way``: whether or not it speaks TLS."""
+        """Whether our server answers, with its JetStream ready; ``either_way``: whether or not it speaks TLS."""
         ways = (True, False) if either_way else (self.access is not None,)
         for by_tls in ways:
             if await self._greeted_name(timeout_s, by_tls=by_tls) == self._name:
@@ -212,7 +213,8 @@ class Broker:
             info = json.loads(line.removeprefix(b"INFO "))
         except (OSError, TimeoutError, ValueError):
             return ""
-        return str(info.get("server_name", "")) if isinstance(info, dict) and info.get("jetstream") else ""
+        is_whole = isinstance(info, dict) and (isinstance(self.seat, Leaf) or info.get("jetstream"))
+        return str(info.get("server_name", "")) if is_whole else ""
 
     async def end_orphan(self) -> None:
         """End the server of an earlier hub of this directory that was killed, if it still listens at `port`."""

@@ -44,19 +44,10 @@ class BrokerAccess:
 
     def config(self) -> dict[str, Any]:
         """The part of the server's configuration that is about access."""
-        file = str(self.server_file.resolve())
         services = [subjects.UP_ALL, subjects.HELLO_ALL]
         streams = [subjects.ack("*"), subjects.down("*")]
         return {
-            "tls": {
-                "cert_file": file,
-                "key_file": file,
-                "min_version": "1.2",
-                "timeout": 10,
-                # Without it the server's first line is plain, and whoever sits between could say "no TLS here".
-                # No grace either ("auto"): on a line that loses packets a client's first word comes late.
-                "handshake_first": True,
-            },
+            "tls": client_tls(self.server_file),
             "accounts": {
                 "HUB": {
                     "jetstream": "enabled",
@@ -87,6 +78,20 @@ class BrokerAccess:
         """How this server proves itself to a province's; that one is known by its key."""
         file = str(self.server_file.resolve())
         return {"cert_file": file, "key_file": file, "timeout": 10}
+
+
+def client_tls(server_file: Path) -> dict[str, Any]:
+    """How a server proves itself to offices."""
+    file = str(server_file.resolve())
+    return {
+        "cert_file": file,
+        "key_file": file,
+        "min_version": "1.2",
+        "timeout": 10,
+        # Without it the server's first line is plain, and whoever sits between could say "no TLS here".
+        # No grace either ("auto"): on a line that loses packets a client's first word comes late.
+        "handshake_first": True,
+    }
 
 
 def _users(senders: Iterable[Sender]) -> list[dict[str, Any]]:

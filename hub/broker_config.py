@@ -1,4 +1,4 @@
-"""What a nats-server of ours is told: alone beside its hub, or as one seat of a cluster.
+"""What a nats-server of ours is told: alone beside its hub, as one seat of a cluster, or as a leaf below one.
 
 A cluster keeps each frame on a majority of its servers before it answers. That answer is still no more than a hint
 for the office, which waits for the hub's own commit; what three servers buy is that the loss of one is a pause of
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.broker_access import OFFICES, BrokerAccess
+from hub.broker_leaf import Leaf, LeafAccess
 from sepe.errors import InvalidInputError, SepeError
 from sepe_io.address import join_address, split_address
 from sepe_io.channel import MESSAGE_BYTES_MAX
@@ -45,7 +46,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 @dataclass(frozen=True, slots=True)
 class Leaves:
-    """Where servers of provinces (deploy/nats/leaf.conf) may come, and the public key that they prove, ``U…``."""
+    """Where servers of provinces may come, and the public key that they prove, ``U…``."""
 
     listen: tuple[str, int]
     key: str
@@ -54,7 +55,7 @@ class Leaves:
         if not _USER_KEY.fullmatch(self.key):
             raise InvalidInputError(
                 "a leaf's public key is U and 55 letters and digits", field="--leaf-key", value=self.key,
-                hint="nk -gen user -pubout makes a pair: the seed goes to the leaf, the line with U here.",
+                hint="sepe hub leaf DIR says it, and gives leaves its other half.",
             )  # fmt: skip
 
 
@@ -75,11 +76,7 @@ class Seat:
     leaves: Leaves | None = None
 
     def __post_init__(self) -> None:
-        if not self.name or not self.name.isascii() or not self.name.replace("-", "").isalnum():
-            raise InvalidInputError(
-                "a server's name is letters, digits and hyphens", field="--name", value=self.name,
-                hint="Example: --name n1; no two servers of a cluster share one.",
-            )  # fmt: skip
+        check_name(self.name)
         for route in self.routes:
             split_address(route, field="--route")
 
@@ -91,8 +88,8 @@ def server_config(
     store: Path,
     pid_file: Path,
     log_file: Path,
-    access: BrokerAccess | None = None,
-    seat: Seat | None = None,
+    access: BrokerAccess | LeafAccess | None = None,
+    seat: Seat | Leaf | None = None,
 ) -> dict[str, Any]:
     """The server's configuration. JSON is a subset of its language, and quotes Windows paths rightly."""
     config: dict[str, Any] = {
@@ -106,15 +103,28 @@ def server_config(
         "ping_interval": "10s",
         "ping_max": 2,
         "write_deadline": "10s",
-        "jetstream": {"store_dir": str(store.resolve()), "sync_interval": SYNC_INTERVAL},
     }
     if access is not None:
         config |= access.config()
-    if seat is not None:
+    if isinstance(access, LeafAccess):
+        assert isinstance(seat, Leaf), "who has a leaf's access is one"
+        return config | seat.config(access)
+    config["jetstream"] = {"store_dir": str(store.resolve()), "sync_interval": SYNC_INTERVAL}
+    if isinstance(seat, Seat):
         config["cluster"] = _cluster(seat, access)
         if seat.leaves is not None:
             config["leafnodes"] = _leafnodes(seat.leaves, access)
     return config
+
+
+def check_name(name: str) -> str:
+    """A server's name. Raises InvalidInputError when it is none."""
+    if not name or not name.isascii() or not name.replace("-", "").isalnum():
+        raise InvalidInputError(
+            "a server's name is letters, digits and hyphens", field="--name", value=name,
+            hint="Example: --name n1; no two servers share one.",
+        )  # fmt: skip
+    return name
 
 
 def _cluster(seat: Seat, access: BrokerAccess | None) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from sepe.errors import SepeError
 from sepe_io.files import replace_file
 
 KEY_ID_BYTES = 8
+# "S" and "U" in the first ten bits.
+_SEED_HEAD = bytes([18 << 3 | 20 >> 2, (20 & 3) << 6])
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,22 @@ def nats_name(public_key: bytes) -> str:
     """The public key as NATS writes a user's ("nkey"): the letter U and 55 more."""
     tagged = bytes([20 << 3]) + public_key
     return base64.b32encode(tagged + binascii.crc_hqx(tagged, 0).to_bytes(2, "little")).rstrip(b"=").decode()
+
+
+def nats_seed(signer: Signer) -> str:
+    """The private key as NATS writes a user's: the letters SU and 56 more."""
+    tagged = _SEED_HEAD + signer.key.private_bytes_raw()
+    return base64.b32encode(tagged + binascii.crc_hqx(tagged, 0).to_bytes(2, "little")).rstrip(b"=").decode()
+
+
+def is_nats_seed(text: str) -> bool:
+    """Whether ``text`` is whole and says of itself that it is a user's private key."""
+    try:
+        data = base64.b32decode(text + "=" * (-len(text) % 8))
+    except ValueError:
+        return False
+    is_whole = binascii.crc_hqx(data[:-2], 0).to_bytes(2, "little") == data[-2:]
+    return is_whole and data.startswith(_SEED_HEAD) and len(data) == len(_SEED_HEAD) + 32 + 2
 
 
 def verify(public_key: bytes, signature: bytes, data: bytes) -> bool:

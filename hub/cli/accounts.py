@@ -11,6 +11,7 @@ import typer
 from hub.broker_access import BrokerAccess
 from hub.cli.common import Directory, now_ms, opened, say
 from hub.merge import registry
+from hub.merge.store import HubStore
 from sepe.errors import InvalidInputError
 from sepe_io.files import AS_USUAL, replace_file
 from sepe_io.sqlite import translated
@@ -36,21 +37,31 @@ def nats_accounts(
 
     Example: sepe hub nats-accounts ./hub --out accounts.conf && nats-server --signal reload
     """
+    with opened(directory) as store:
+        count, is_new = write_accounts(store, out, leaf=leaf, province=province)
+    say(f"{count} keys written to {out}: reload the server" if is_new else f"{count} keys, as before")
+
+
+def write_accounts(store: HubStore, out: Path, *, leaf: bool, province: str) -> tuple[int, bool]:
+    """Write the accounts of the hub and its offices, or of a leaf; how many keys, and whether any changed.
+
+    Raises:
+        InvalidInputError: ``province`` is not two digits.
+    """
     if province and not (province.isascii() and province.isdigit() and len(province) == PROVINCE_CHARS):
         raise InvalidInputError("a province is two digits", field="--province", value=province, hint="NTT is 53.")
-    with opened(directory) as store, translated():
+    with translated():
         senders = tuple(
             (node, key) for node, key in registry.senders(store.connection, now_ms=now_ms())
             if node.startswith(province)
         )  # fmt: skip
-        accounts = BrokerAccess(Path("server.pem"), store.signer.public_key, senders).config()["accounts"]
+    accounts = BrokerAccess(Path("server.pem"), store.signer.public_key, senders).config()["accounts"]
     text = json.dumps({"accounts": _of_leaf(accounts) if leaf else accounts}, indent=1)
     if out.is_file() and out.read_text(encoding="utf-8") == text:
-        say(f"{len(senders)} keys, as before")
-        return
+        return len(senders), False
     # Public keys all, and the server that reads them may run as another user.
     replace_file(out, text.encode(), mode=AS_USUAL)
-    say(f"{len(senders)} keys written to {out}: reload the server")
+    return len(senders), True
 
 
 def _of_leaf(accounts: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import typer
 MODULES = (
     "hub.cli.setup", "hub.cli.look", "hub.cli.attach", "hub.cli.repair", "hub.cli.rights", "hub.cli.keep",
     "hub.cli.verify", "hub.cli.blanks", "hub.cli.dispatch", "hub.cli.move", "hub.cli.partitions", "hub.cli.broker",
-    "hub.cli.accounts",
+    "hub.cli.accounts", "hub.cli.leaf",
     "hub.cli.run",
 )  # fmt: skip
 
