@@ -39,6 +39,7 @@ from sepe_io.address import AddressBusyError, join_address
 from sepe_io.logs import logger
 from sepe_io.process import stop_requests
 from sepe_io.sqlite import DiskFailedError
+from sepe_io.tasks import end_within
 from sepe_io.web import HttpServer
 
 HTTP_DEFAULT = ("127.0.0.1", 7490)
@@ -47,6 +48,8 @@ RESTART_S = 10.0
 HEAR_S = 3.0
 HEAR_POLL_S = 0.05
 STOP_TIMEOUT_S = 3.0
+# A line takes up to two seconds to be let go of (`sepe_io.channel.NATS_CLOSE_TIMEOUT_S`).
+ORDERLY_S = 2.0
 
 _log = logger("node.run")
 
@@ -127,9 +130,7 @@ async def run_node(options: RunOptions, on_ready: OnReady) -> None:
         done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         supervisor.stopping()
         _log.info("node.stopping")
-        for task in (stopping, *tasks):
-            task.cancel()
-        await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S)
+        await end_within([stopping, *tasks], orderly_s=ORDERLY_S, timeout_s=STOP_TIMEOUT_S)
         for task in done - {stopping}:
             task.result()  # Raises what ended it.
 

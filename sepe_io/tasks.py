@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 _AGAIN_S = 0.2
@@ -21,3 +22,20 @@ async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=_AGAIN_S)
+
+
+async def end_within(tasks: Iterable[asyncio.Task[Any]], *, orderly_s: float, timeout_s: float) -> None:
+    """Cancel tasks once, and those that live on after ``orderly_s`` again and again; return after ``timeout_s``.
+
+    For tasks that let go of files and lines in their own time: a second cancellation would break into that.
+    Whoever is left at the end has ignored all of them.
+    """
+    found = list(tasks)
+    for task in found:
+        task.cancel()
+    if not found:
+        return
+    _, pending = await asyncio.wait(found, timeout=orderly_s)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s - orderly_s):
+            await end_tasks(pending)
