@@ -24,6 +24,7 @@ from node.printing.job import NewJob
 from node.printing.ledger import Ledger
 from node.printing.queue import load_policy
 from node.printing.spool import Fact, JobState, facts_of
+from node.storage.position import Tail
 from node.storage.store import NodeStore
 from sepe.attach import KINDS
 from sepe.errors import InvalidInputError, SepeError, TransientError
@@ -71,6 +72,10 @@ class _Parsed:
         return {file.kind: file.sha256 for file in self.files}
 
 
+class _OtherDayError(Exception):
+    """The office's day is another one than the lines were read by."""
+
+
 class Desk:
     """The recording desk of one office machine.
 
@@ -84,6 +89,7 @@ class Desk:
         self._ledger = Ledger(store)
         self._regions = regions
         self._photo_base = photo_base
+        self._seen: Tail | None = None
 
     def record(self, lines: Sequence[InputLine], now_ms: int) -> list[LineResult]:
         """Record a batch in one transaction; the answers are in the order of the lines.
@@ -91,9 +97,9 @@ class Desk:
         A line that cannot be accepted is refused by itself. When the commit fails, every line of the batch is
         answered with that error and nothing of the batch is stored.
         """
-        clock = self._store.clock()
-        believed_ms = seen_ms(now_ms, hub_ms=clock.hub_ms, last_stamp=clock.last_stamp)
-        today = day_of(believed_ms, self._store.node)
+        # The day by the end of the outbox as last seen. What it is now is read once, under the lock; if that makes
+        # another day of it, nothing was written and the lines are read again by that.
+        today = self._day(self._seen or self._store.tail(), now_ms)
         answers: dict[int, LineResult] = {}
         parsed: list[_Parsed] = []
         for line in lines:
@@ -101,17 +107,31 @@ class Desk:
                 parsed.append(self._parse(line, today))
             except SepeError as exc:
                 answers[line.number] = refused(line, exc)
-        if parsed:
-            try:
+        try:
+            if not parsed:
+                self._check_day(today, now_ms)
+            else:
                 with self._store.transaction():
                     answers.update(self._commit(parsed, now_ms, today))
-            except SepeError as exc:
-                answers.update({one.line: _not_stored(one, exc) for one in parsed})
-            if any(one.files for one in parsed):
-                # What cannot be sealed now, for want of a key or of disk, is sealed by the running node.
-                with suppress(SepeError):
-                    seal_waiting(self._store, limit=len(parsed))
+        except _OtherDayError:
+            return self.record(lines, now_ms)
+        except SepeError as exc:
+            answers.update({one.line: _not_stored(one, exc) for one in parsed})
+        if any(one.files for one in parsed):
+            # What cannot be sealed now, for want of a key or of disk, is sealed by the running node.
+            with suppress(SepeError):
+                seal_waiting(self._store, limit=len(parsed))
         return [answers[line.number] for line in lines]
+
+    def _day(self, tail: Tail, now_ms: int) -> date:
+        return day_of(seen_ms(now_ms, hub_ms=tail.hub_ms, last_stamp=tail.last_stamp), self._store.node)
+
+    def _check_day(self, today: date, now_ms: int) -> Tail:
+        """The end of the outbox, if by it this is ``today``; in the transaction that appends it is the end."""
+        self._seen = tail = self._store.tail()
+        if self._day(tail, now_ms) != today:
+            raise _OtherDayError
+        return tail
 
     def _parse(self, line: InputLine, today: date) -> _Parsed:
         recording, warnings = parse_recording(parse_line(line.data), today=today, regions=self._regions)
@@ -145,7 +165,8 @@ class Desk:
                 self._hold(nik, now_ms)
             residents.put(nik, planned)
             accepted.append((one, planned))
-        events = self._store.append([planned.draft for _, planned in accepted], now_ms)
+        tail = self._check_day(today, now_ms)
+        events = self._store.append([planned.draft for _, planned in accepted], now_ms, tail)
         shelf = Shelf(self._store)
         for one, _ in accepted:
             for file in one.files:

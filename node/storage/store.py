@@ -113,16 +113,19 @@ class NodeStore:
 
     # Outbox: write
 
-    def append(self, drafts: Sequence[Draft], now_ms: int) -> list[EventId]:
+    def append(self, drafts: Sequence[Draft], now_ms: int, tail: Tail | None = None) -> list[EventId]:
         """Write events to the outbox, in order; return their names.
 
         Stamps rise whatever the wall clock does. Inside `transaction` they commit with it.
+
+        Args:
+            tail: what `tail` said in this transaction, if nothing was written to the outbox since.
 
         Raises:
             StorageFullError, StorageBusyError: nothing was written.
         """
         with self.transaction():
-            tail = self._tail()
+            tail = tail or self._tail()
             stamp, chain, seq = tail.last_stamp, tail.last_chain, tail.last_seq
             wall_ms, seen_hub = min(now_ms, CLOCK_MS_MAX), hlc.stamp_of(tail.hub_ms)
             rows: list[tuple[int, int, int, int, int, bytes, bytes]] = []
@@ -195,6 +198,10 @@ class NodeStore:
     def epoch(self) -> bytes:
         """The current epoch, 16 bytes."""
         return self._tail().epoch
+
+    def tail(self) -> Tail:
+        """Everything that the next event needs to know."""
+        return self._tail()
 
     def position(self) -> Position:
         """Where this machine's history stands, in one consistent look."""
