@@ -24,6 +24,8 @@ from surge.trials.report import TrialReport, judge
 OFFICES = 4
 STANDBY = "second"
 FOLLOWS_TIMEOUT_S = 20.0
+# How long the offices record before the fault, and after it, so that waits can be compared.
+CALM_S = 5.0
 
 
 async def play(folder: Path, seconds: float, *, is_synchronous: bool) -> TrialReport:
@@ -50,7 +52,7 @@ async def play(folder: Path, seconds: float, *, is_synchronous: bool) -> TrialRe
         async with at_work(made, hub=str(hub.ready["grpc"]), nats=str(hub.ready["nats"])) as crowd:
             async with recording(crowd):
                 crowd.phase = "both servers"
-                await asyncio.sleep(5)
+                await asyncio.sleep(CALM_S)
                 crowd.phase = "the standby is deaf"
                 await asyncio.to_thread(_deafen, second)
                 await asyncio.sleep(seconds)
@@ -65,7 +67,7 @@ async def play(folder: Path, seconds: float, *, is_synchronous: bool) -> TrialRe
                 report.figures |= {"confirmed_before": said, "of_these_at_the_standby": min(kept, said)}
                 await _until_more(crowd, said)
                 report.figures["confirming_again_after_s"] = round(time.monotonic() - began, 2)
-                await asyncio.sleep(5)
+                await asyncio.sleep(CALM_S)
             report.figures["settled_s"] = round(await crowd.settled(), 2)
             report.figures["epochs_opened"] = sum(view.epochs_opened for view in crowd.views)
         report.checks.append(Check("the hub ended by itself", None, hub.child.returncode))
