@@ -19,9 +19,9 @@ a disk that recovered needs no command, one that did not says so at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pysqlite3.dbapi2 as sqlite3
 
@@ -146,36 +146,57 @@ def as_database(connection: Connection) -> Database:
     return Database(connection)
 
 
-@contextmanager
-def transaction(connection: Connection) -> Iterator[None]:
+def transaction(connection: Connection) -> AbstractContextManager[None]:
     """A write transaction: waits for its turn first, commits durably at the end, rolls back on any error.
 
     Raises:
         StorageFullError, StorageBusyError, StorageDamagedError: nothing of the block is stored.
         DiskFailedError: the block may be stored or not, as after a crash, and nothing after it will be.
     """
-    if not isinstance(connection, sqlite3.Connection):
-        # Another engine's, which knows how: `hub.engine.postgres`.
-        with connection.transaction():
-            yield
-        return
-    if connection.failure:
-        raise DiskFailedError(connection.failure)
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("COMMIT")
-    except BaseException as exc:
-        with translated():
-            # SQLite has already rolled back by itself after SQLITE_FULL and most of SQLITE_IOERR.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            if _is_disk_error(exc) or _is_disk_error(exc.__cause__):
-                connection.disk_failed()
-                raise DiskFailedError(connection.failure) from exc
-            raise
-    finally:
-        _let_go(connection)
+    if isinstance(connection, sqlite3.Connection):
+        return _Transaction(connection)
+    # Another engine's, which knows how: `hub.engine.postgres`.
+    its_own: AbstractContextManager[None] = connection.transaction()
+    return its_own
+
+
+class _Transaction:  # A generator as context takes thrice as long, and every recording makes one.
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: _Guarded) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        if self._connection.failure:
+            raise DiskFailedError(self._connection.failure)
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except BaseException as exc:
+            self._undo(exc)
+
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        if exc is not None:
+            self._undo(exc)
+        try:
+            self._connection.execute("COMMIT")
+        except BaseException as failed:
+            self._undo(failed)
+        if self._connection.passing:
+            _let_go(self._connection)
+
+    def _undo(self, exc: BaseException) -> NoReturn:
+        connection = self._connection
+        try:
+            with translated():
+                # SQLite has already rolled back by itself after SQLITE_FULL and most of SQLITE_IOERR.
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                if _is_disk_error(exc) or _is_disk_error(exc.__cause__):
+                    connection.disk_failed()
+                    raise DiskFailedError(connection.failure) from exc
+                raise exc
+        finally:
+            _let_go(connection)
 
 
 def _let_go(connection: _Guarded) -> None:

@@ -14,6 +14,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import TracebackType
+
+from sepe_io.sqlite import Connection, transaction
 
 BELL_NAME = "bell"
 TOKEN_BYTES = 8
@@ -23,9 +26,14 @@ _HOST = "127.0.0.1"
 
 
 class Ringer:
-    """Rings the bell of one node directory, if anybody is there to hear it."""
+    """Rings the bell of one node directory, if anybody is there to hear it.
+
+    Attributes:
+        has_news: the transaction that is open wrote events.
+    """
 
     def __init__(self, folder: Path) -> None:
+        self.has_news = False
         self._path = folder / BELL_NAME
         self._seen_ns = 0
         self._port, self._token = 0, b""
@@ -53,6 +61,27 @@ class Ringer:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+class RingingTransaction:
+    """A write transaction (`sepe_io.sqlite.transaction`) that rings after its commit if it wrote events."""
+
+    __slots__ = ("_inner", "_ringer")
+
+    def __init__(self, connection: Connection, ringer: Ringer) -> None:
+        self._ringer = ringer
+        self._inner = transaction(connection)
+
+    def __enter__(self) -> None:
+        self._ringer.has_news = False
+        self._inner.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._inner.__exit__(kind, exc, trace)
+        if self._ringer.has_news:
+            self._ringer.ring()
 
 
 @asynccontextmanager

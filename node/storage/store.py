@@ -15,7 +15,7 @@ from typing import Any
 from node.outbox.plan import Page, Row, next_page, sound_page
 from node.settings import DATABASE_NAME, NodeSettings, load_settings
 from node.storage import damage, outbox, prune, schema
-from node.storage.bell import Ringer
+from node.storage.bell import Ringer, RingingTransaction
 from node.storage.position import ClockView, Position, Tail
 from sepe import codec, hlc
 from sepe.antientropy import find_faults
@@ -51,7 +51,6 @@ class NodeStore:
         self.node = settings.node
         self.connection = connection
         self._ringer = Ringer(folder)
-        self._has_news = False
 
     @classmethod
     def create(cls, folder: Path, settings: NodeSettings, *, now_ms: int) -> NodeStore:
@@ -101,15 +100,7 @@ class NodeStore:
 
     def transaction(self) -> AbstractContextManager[None]:
         """A durable write transaction; inside another one of this store, a part of that."""
-        return _PART if self.connection.in_transaction else self._transaction()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._has_news = False
-        with sqlite.transaction(self.connection):
-            yield
-        if self._has_news:
-            self._ringer.ring()
+        return _PART if self.connection.in_transaction else RingingTransaction(self.connection, self._ringer)
 
     # Outbox: write
 
@@ -135,7 +126,7 @@ class NodeStore:
                 chain = codec.chain_next(chain, draft.nik, stamp, draft.kind, draft.body)
                 rows.append((tail.number, seq, draft.nik, stamp, draft.kind, draft.body, chain))
             outbox.insert(self.connection, rows)
-            self._has_news = True
+            self._ringer.has_news = True
         return [EventId(self.node, tail.epoch, row[1]) for row in rows]
 
     def open_epoch(
