@@ -85,7 +85,8 @@ def _header(result: Result, words: Words) -> str:
         f"dimainkan {words.count(run.faster)} kali lebih cepat, {played:%d-%m-%Y %H:%M} WIB",
         f"played {words.count(run.faster)} times faster, {played:%d-%m-%Y %H:%M} WIB",
     )
-    lead = f"<p>{escape(scenario.title)}</p>" if scenario.title else ""
+    title = words(scenario.title_id or scenario.title, scenario.title)
+    lead = f"<p>{escape(title)}</p>" if title else ""
     early = words("Dihentikan lebih awal; angka sampai saat itu.", "Ended early; figures are up to then.")
     early = f'<p class="missed">{early}</p>' if run.was_interrupted else ""
     kind = "passed" if result.passed else "missed"

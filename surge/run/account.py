@@ -109,6 +109,7 @@ def _scenario(cast: Cast) -> ScenarioInfo:
     return ScenarioInfo(
         scenario.name, " ".join(scenario.description.split()), "; ".join(scenario.figures),
         cast.start.isoformat(timespec="minutes"), zone, cast.lasts_s, cast.events, len(cast.seats),
+        " ".join(scenario.description_id.split()),
     )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ class ScenarioInfo:
         lasts_s: scenario seconds in which residents come.
         events: recordings that the scenario offers.
         source: how its figures came about, in a sentence or more, with their sources.
+        title, title_id: what is played, in English and in Indonesian; ``""``: the scenario does not say.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ScenarioInfo:
     lasts_s: float
     events: int
     offices: int
+    title_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

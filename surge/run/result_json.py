@@ -107,7 +107,7 @@ def _schema_of(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
                 "type": "object",
                 "description": (kind.__doc__ or "").strip(),
                 "properties": {one.name: _schema_of(hints[one.name], definitions) for one in fields(kind)},
-                "required": [one.name for one in fields(kind)],
+                "required": [one.name for one in fields(kind) if one.default is MISSING],
             }
         return {"$ref": f"#/$defs/{name}"}
     origin, inner = typing.get_origin(kind), typing.get_args(kind)

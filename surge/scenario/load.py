@@ -76,7 +76,7 @@ def parse(text: str, source: Path) -> model.Scenario:
     root, problems = document(text, str(source))
     root.need("name", 'Write name = "my-week"')
     name = root.text("name", source.stem)
-    description = root.text("description").strip()
+    description, description_id = root.text("description").strip(), root.text("description_id").strip()
     figures, assumptions = root.texts("figures"), root.texts("assumptions")
     seed, faster = root.whole("seed", 1, 0, 2**53), root.number("faster", 1.0, 0.01, 100_000)
     root.need("offices", 'Write [offices] and kecamatan = ["530201"], or province = ["53"]')
@@ -102,6 +102,7 @@ def parse(text: str, source: Path) -> model.Scenario:
         faults=read_faults(root, calendar, links),
         thresholds=read_thresholds(root.table("thresholds"), links),
         overrides=_overrides(root, made, where),
+        description_id=description_id,
         figures=figures,
         assumptions=assumptions,
         seed=seed,

@@ -314,6 +314,7 @@ class Scenario:
     """An election week, or a day of one.
 
     Attributes:
+        description, description_id: what is played, in English and in Indonesian.
         source: where the file stood, for messages.
         figures: which of its figures are published, and where.
         assumptions: which are not.
@@ -335,6 +336,7 @@ class Scenario:
     faults: tuple[Fault, ...]
     thresholds: Thresholds
     overrides: tuple[Override, ...] = ()
+    description_id: str = ""
     figures: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
     seed: int = 1

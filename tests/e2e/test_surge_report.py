@@ -80,6 +80,9 @@ def test_a_kept_result_is_written_in_another_language_beside_an_earlier_one(tmp_
     assert said.exit_code == 0, said.output
     html = page.read_text()
     assert '<html lang="en">' in html and "MISSED" in html and "▼ worse" in html
+    title = sample(20).scenario
+    assert title.title in html and title.title_id not in html
+    assert title.title_id in html_of(sample(20)) and title.title not in html_of(sample(20))
 
 
 def test_a_run_of_which_little_is_known_has_a_page_on_a_narrow_screen(tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ def sample(offices: int = 315, *, province: str = "53", seed: int = 1, slower: f
             "election-week-ntt", "Nusa Tenggara Timur, the week of the vote",
             "203,681 voters without a card in 22 regencies (Katantt, Sep 2024)",
             "2024-11-21T00:00", "WITA", HOURS * 3600.0, offered, len(rows),
+            "Nusa Tenggara Timur, pekan pemungutan suara",
         ),
         Machine("Linux 6.1", "AMD EPYC", 2, 24 << 30, "3.11.7", "3.53.4"),
         RunInfo("0.1.0", "53564c0", 1_795_352_000_000, 312.4, 21.7, seed, 2000.0, 2, "started here", "sqlite", "live",

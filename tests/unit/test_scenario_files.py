@@ -52,6 +52,7 @@ def test_what_ships_has_the_published_figures() -> None:
         scenario = load(name)
         offices = offices_of(scenario)
         assert scenario.name == name and scenario.figures and scenario.assumptions
+        assert scenario.description and scenario.description_id not in ("", scenario.description)
         assert len(offices) == count
         assert sum(office.first_cards for office in offices) == first_cards
         assert sum(office.visits for office in offices) == visits

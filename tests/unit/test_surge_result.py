@@ -43,6 +43,16 @@ def test_a_field_of_a_later_version_does_no_harm() -> None:
     assert result_json.from_json(json.dumps(document)) == sample(3)
 
 
+def test_a_result_of_a_version_without_the_indonesian_title_is_read() -> None:
+    document = json.loads(result_json.to_json(sample(3)))
+    del document["scenario"]["title_id"]
+    jsonschema.Draft202012Validator(result_json.schema()).validate(document)
+    result = sample(3)
+    assert result_json.from_json(json.dumps(document)) == replace(
+        result, scenario=replace(result.scenario, title_id="")
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
