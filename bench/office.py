@@ -1,7 +1,9 @@
 """What a recording costs at the desk, beside a raw SQLite transaction of the same bytes on the same disk.
 
-All sides take turns in short rounds, so that whatever else the machine does hits them alike. Between the two is
-SQLite's own share: the rows of a recording, in the tables that they lie in, written by bare statements.
+All sides take turns in short rounds, so that whatever else the machine does hits them alike. Between the two stand
+two parts of a recording: its rows, in the tables that they lie in, by bare statements; and the line read, checked
+and decided on, then the raw transaction. A journal that grows makes every sync dearer, so the rounds are played
+again when all journals have their length and are written over, as in an office that has been open for some hours.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 from bench.disk import disk
 from bench.table import Row, Target
 from node.desk.lines import BATCH_LINES_MAX, InputLine
+from node.desk.plan import plan
 from node.desk.record import Desk
 from node.settings import NodeSettings, save_settings
 from node.storage.store import NodeStore
@@ -39,20 +42,24 @@ def run() -> list[Row]:
 
 def _single(folder: Path) -> list[Row]:
     desk, store = _desk(folder / "single")
-    raw = sqlite.connect(folder / "raw.db")
-    raw.execute("CREATE TABLE raw (id INTEGER PRIMARY KEY, body BLOB NOT NULL)")
-    lines = _lines(ROUNDS * SINGLES + 1)
+    raw, read_raw = _raw(folder / "raw.db"), _raw(folder / "read.db")
+    lines = _lines(2 * ROUNDS * SINGLES + 1)
     desk.record(lines[:1], NOW_MS)
     # What one recording writes: event, chain and NIK, the resident's row, the job's row.
     size = _bytes_of(store)
-    left = iter(lines[1:])
+    left, left_to_read = iter(lines[1:]), iter(lines[1:])
 
     def ours() -> None:
         desk.record([next(left)], NOW_MS)
 
     def theirs() -> None:
-        with sqlite.transaction(raw):
-            raw.execute("INSERT INTO raw (body) VALUES (?)", (bytes(size),))
+        _write(raw, size)
+
+    def read_and_theirs() -> None:
+        today = date(2024, 11, 23)
+        recording, _ = parse_recording(parse_line(next(left_to_read).data), today=today, regions=region_table())
+        plan(recording, None, (), attached={}, now_ms=NOW_MS, today=today, first_day=None)
+        _write(read_raw, size)
 
     _, bare_store = _desk(folder / "bare")
     copies = _copies(store, bare_store, lines)
@@ -60,8 +67,13 @@ def _single(folder: Path) -> list[Row]:
     def bare() -> None:
         next(copies)
 
-    ours_rate, raw_rate, bare_rate = _in_turns(SINGLES, ours, theirs, bare)
-    for one in (store, raw, bare_store):
+    sides = ours, theirs, bare, read_and_theirs
+    connections = store.connection, raw, bare_store.connection, read_raw
+    ours_rate, raw_rate, bare_rate, read_rate = _in_turns(SINGLES, *sides)
+    for one in connections:
+        one.execute("PRAGMA wal_checkpoint")
+    ours_later, raw_later, _, _ = _in_turns(SINGLES, *sides)
+    for one in connections:
         one.close()
     reference = f"one raw SQLite transaction of the same {size} bytes"
     return [
@@ -73,7 +85,26 @@ def _single(folder: Path) -> list[Row]:
             "its rows by bare SQLite statements, nothing read, checked or hashed", bare_rate, "recordings/s",
             reference, raw_rate,
         ),
+        Row(
+            "its line read, checked and decided on, then the raw transaction", read_rate, "recordings/s",
+            reference, raw_rate,
+        ),
+        Row(
+            "durable recording, journals written over", ours_later, "recordings/s",
+            f"{reference}, journal written over", raw_later,
+        ),
     ]  # fmt: skip
+
+
+def _raw(path: Path) -> sqlite.Connection:
+    connection = sqlite.connect(path)
+    connection.execute("CREATE TABLE raw (id INTEGER PRIMARY KEY, body BLOB NOT NULL)")
+    return connection
+
+
+def _write(connection: sqlite.Connection, size: int) -> None:
+    with sqlite.transaction(connection):
+        connection.execute("INSERT INTO raw (body) VALUES (?)", (bytes(size),))
 
 
 def _copies(store: NodeStore, target: NodeStore, lines: list[InputLine]) -> Iterator[None]:
