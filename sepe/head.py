@@ -25,6 +25,9 @@ HASH_BITS = 62
 HASH_MASK = (1 << HASH_BITS) - 1
 NO_IDENTITY_MIN = HASH_MASK
 NO_IDENTITY_MAX = -1
+NIK_MAX = 10**16 - 1
+# The head of the events that concern no resident: counted and in the digest, never a person.
+NO_NIK = 0
 # Pointer to one event: frame number above, index in the frame below.
 REF = struct.Struct("<Q")
 REF_INDEX_BITS = 10

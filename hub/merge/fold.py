@@ -1,26 +1,22 @@
 """Folding frames into head rows, and adding head rows to those stored.
 
-`sepe.head.add_frame` is the rule and this is its fast form, with `hub.merge.tally`: stamps, sums and order are
-done with arrays for a whole batch. The property tests hold both equal.
+`sepe.head.add_frame` is the rule and this is its fast form. The work on arrays is done by `hub.merge.tally`,
+`hub.merge.sums` and the engines, loaded by the first frame, here and in `hub.merge.proving`: numpy takes a
+tenth of a second, and most commands that open a hub merge nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from hub.engine import embedded
 from hub.engine.place import is_postgres
-from hub.engine.rows import HeadRows
-from hub.merge.tally import NO_NIK, Tally, tally
 from sepe.codec import Columns
-from sepe.head import HASH_MASK, NO_IDENTITY_MIN, REF_INDEX_BITS, Parked
+from sepe.head import Parked
 from sepe_io.sqlite import Connection
 
-N = TypeVar("N", bound=np.generic)
+if TYPE_CHECKING:
+    from hub.engine.rows import HeadRows
+    from hub.merge.tally import Tally
 
 
 class Heads:
@@ -39,45 +35,17 @@ class Heads:
 
     def rows(self) -> HeadRows:
         """One row for each NIK. At least one frame was added."""
-        parts = self._tallies
-        niks = np.concatenate([part.niks[start:] for part, _, start in parts])
-        # Stable, so that a resident's events keep the order in which they came.
-        order = np.argsort(niks, kind="stable")
-        niks = niks[order]
-        first = np.flatnonzero(np.concatenate(((True,), niks[1:] != niks[:-1])))
+        from hub.merge.sums import head_rows
 
-        def column(pick: Callable[[Tally], NDArray[N]]) -> NDArray[N]:
-            return np.concatenate([pick(part)[start:] for part, _, start in parts])[order]
-
-        identities = column(lambda part: part.identities)
-        is_claim = identities >= 0
-        refs = np.concatenate(
-            [
-                np.arange(start, len(part.niks), dtype=np.uint64) + np.uint64(number << REF_INDEX_BITS)
-                for part, number, start in parts
-            ]
-        )[order]
-        events = np.diff(np.concatenate((first, (len(niks),))))
-        numbers = (
-            niks[first],
-            events,
-            np.add.reduceat(is_claim.astype(np.int64), first),
-            np.minimum.reduceat(np.where(is_claim, identities, NO_IDENTITY_MIN), first),
-            np.maximum.reduceat(identities, first),
-            np.add.reduceat(column(lambda part: part.prints), first),
-            np.add.reduceat(column(lambda part: part.decisions), first),
-            # Words wrap at 2**64, of which 2**62 is a divisor.
-            (np.add.reduceat(column(lambda part: part.checksums), first) & np.uint64(HASH_MASK)).astype(np.int64),
-        )
-        # The events of nobody come first and are not pointed to.
-        nobodys = int(np.searchsorted(niks, NO_NIK, side="right"))
-        return HeadRows(numbers, refs[nobodys:], events * (numbers[0] != NO_NIK))
+        return head_rows(self._tallies)
 
 
 def fold_frame(
     heads: Heads, columns: Columns, chains: list[bytes], *, frame_number: int, cap: int, start: int
 ) -> list[Parked]:
     """Add a frame's events, from index ``start``, to ``heads``; return those that could not be folded."""
+    from hub.merge.tally import tally
+
     return heads.add(tally(columns, chains, cap), frame_number=frame_number, start=start)
 
 
@@ -94,6 +62,8 @@ def add_rows(connection: Connection, rows: HeadRows, table: str) -> None:
 
         postgres.write_heads(connection, rows, table)
     else:
+        from hub.engine import embedded
+
         embedded.write_heads(connection, rows, table)
     if table == "head":
         # A row that was there already is looked at by a trigger.

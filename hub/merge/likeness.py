@@ -24,9 +24,9 @@ from typing import Any
 
 from hub.merge import log
 from hub.merge.project import fold_events
-from hub.merge.tally import NIK_MAX
 from sepe.errors import PeerProtocolError
 from sepe.events import Kind
+from sepe.head import NIK_MAX
 from sepe.hlc import wall_ms_of
 from sepe.likeness import BLOCK_NIKS_MAX, SAME_PERSON, Sketch, keys_of, likeness, sketch_of
 from sepe.resident import Resident

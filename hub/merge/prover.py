@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO, Any
 
+from hub.merge import sums as _sums  # noqa: F401 - numpy is loaded now, not while the first frame waits.
 from hub.merge.proving import Arrival, Proof, prove
 from sepe.errors import PeerProtocolError
 

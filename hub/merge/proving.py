@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from hub.dispatch import watch
-from hub.merge.tally import Tally, tally
 from hub.stock import on_way
 from sepe.codec import CHAIN_BYTES, Columns, Header
 from sepe.errors import PeerProtocolError
@@ -19,6 +18,9 @@ from sepe.events import HUB_KINDS
 from sepe.hlc import cap_of
 from sepe.ids import HUB_NODE
 from sepe_io.frames import KeyLookup, open_frame, peek_header
+
+if TYPE_CHECKING:
+    from hub.merge.tally import Tally
 
 # How a frame reached us. Only a person's hand brings another hub's own frames.
 VIA_IMPORT, VIA_RELEASE, VIA_SELF = "import", "release", "hub"
@@ -87,6 +89,8 @@ Proof = Sequence[Proven | PeerProtocolError]
 
 def prove(arrival: Arrival, public_key_of: KeyLookup) -> Proven | PeerProtocolError:
     """The frame, proven to be its node's; a fault of the peer is a value, not an exception."""
+    from hub.merge.tally import tally  # With numpy, see `hub.merge.fold`.
+
     try:
         header = peek_header(arrival.data)
         if arrival.sender is not None and header.node != arrival.sender:

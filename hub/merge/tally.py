@@ -15,13 +15,9 @@ from hub.engine.rows import Numbers
 from sepe.codec import CHAIN_BYTES, Columns
 from sepe.errors import PeerProtocolError
 from sepe.events import BODIES, Kind, body_of
-from sepe.head import HASH_MASK, HASH_MIX, NO_IDENTITY_MAX, Parked
+from sepe.head import HASH_MASK, HASH_MIX, NIK_MAX, NO_IDENTITY_MAX, NO_NIK, Parked
 from sepe.identity import IDENTITY_KEY_BYTES, identity_key
 from sepe.wire.v1 import event_pb2
-
-NIK_MAX = 10**16 - 1
-# The head of the events that concern no resident: counted and in the digest, never a person.
-NO_NIK = 0
 
 _RECORDED, _CARD_MOVED, _CASE_DECIDED = int(Kind.RECORDED), int(Kind.CARD_MOVED), int(Kind.CASE_DECIDED)
 _NO_KEY = bytes(IDENTITY_KEY_BYTES)

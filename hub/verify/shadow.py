@@ -17,8 +17,7 @@ from hub.dispatch import book, moves
 from hub.engine.place import is_postgres
 from hub.merge.fold import Heads, fold_frame, write_heads, write_parked
 from hub.merge.schema import HEAD_COLUMNS, MARK_SUSPECT, REBUILT
-from hub.merge.tally import NO_NIK
-from sepe.head import REF, refs_of
+from sepe.head import NO_NIK, REF, refs_of
 from sepe.hlc import stamp_of
 from sepe.ids import HUB_NODE
 from sepe_io.frames import OpenedFrame

@@ -13,7 +13,6 @@ import zstandard
 
 import hub.merge.ahead
 from hub.engine import place
-from hub.merge import proving
 from hub.merge.ahead import Prover, merge_ahead
 from hub.merge.digest import digest
 from hub.merge.store import Arrival, HubStore
@@ -244,7 +243,7 @@ def test_a_frame_that_breaks_the_merge_is_found_and_the_batch_goes_on(
             raise RuntimeError("a defect of ours")
         return tally(columns, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(proving, "tally", explosive)
+    monkeypatch.setattr("hub.merge.tally.tally", explosive)
     outcomes = send(store, [node.frame(), others[0].frame(), others[1].frame()])
     assert [one.events_merged for one in outcomes] == [10, 0, 1]
     assert outcomes[1].reason == "merge_error"
