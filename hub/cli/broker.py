@@ -123,7 +123,13 @@ def broker(
     check_tls(tls)
     if up:
         _check_leaf(
-            {"--cluster": cluster, "--route": route, "--leaves": leaves, "--leaf-key": leaf_key, "--store": store},
+            {
+                "--cluster": cluster,
+                "--route": ", ".join(route or ()),
+                "--leaves": leaves,
+                "--leaf-key": leaf_key,
+                "--store": store,
+            },
             plain="--insecure-lab" if insecure_lab else "--tls off" if tls == "off" else "",
         )
         seat: Seat | Leaf = _leaf(name, up, listen)
