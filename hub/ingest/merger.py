@@ -285,8 +285,9 @@ class Merger:
     async def _merge(self, batch: _Batch) -> list[Outcome] | None:
         """The outcomes, committed; ``None`` when nothing could be stored."""
         arrivals = [delivery.arrival for delivery in batch.deliveries]
-        proven = None if batch.proof is None else await asyncio.wrap_future(batch.proof)
+        # First, so that no prover rests while the other finishes this batch.
         self._look_ahead()
+        proven = None if batch.proof is None else await asyncio.wrap_future(batch.proof)
         for _ in range(STALE_TRIES_MAX):
             began = time.monotonic()
             try:

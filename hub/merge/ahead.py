@@ -259,10 +259,9 @@ def merge_ahead(
     """
     waiting: tuple[Sequence[Arrival], Future[Proof | None]] | None = None
     for batch in batches:
-        proof = waiting[1].result() if waiting is not None else None
         following = batch, proving.start(batch)
         if waiting is not None:
-            yield store.merge(waiting[0], proof)
+            yield store.merge(waiting[0], waiting[1].result())
         waiting = following
     if waiting is not None:
         yield store.merge(waiting[0], waiting[1].result())
