@@ -48,7 +48,7 @@ def drain(
     Meanwhile one quiet office records now and then; how long it waits for the hub's word is told, and judged (2 s,
     99 of 100) with --calm: sepe surge drain --offices 1 --events 1000000 --calm --start-postgresql
 
-    Example, in half a minute: sepe surge drain --offices 12 --events 6000 --start-postgresql
+    Example, in half a minute: sepe surge drain --offices 12 --events 60000 --start-postgresql
     """
     import resource
 

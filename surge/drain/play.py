@@ -37,7 +37,7 @@ QUIET_MS_MAX = 2_000
 REPLICAS = 3
 # At these shares of the backlog the stream's leader dies, a worker dies, an empty server replaces the first.
 BLOWS = ((0.25, "server"), (0.45, "worker"), (0.65, "empty server"))
-LOOK_S = 0.5
+LOOK_S = 0.1
 # Nothing moved for so long: the run has failed, whatever the reason.
 STUCK_S = 180.0
 

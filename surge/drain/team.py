@@ -1,8 +1,8 @@
 """One process of offices, ``python -m surge.drain.team TASK``, as many as `OFFICES_EACH` on an event loop.
 
 Hundreds of threads of one Python process wait for its one lock until nothing moves, so the offices are divided.
-A team says twice a second how its offices stand, one JSON document a line; it ends when it is asked to, or when
-whoever started it is gone.
+A team says ten times a second how its offices stand, one JSON document a line; it ends when it is asked to, or
+when whoever started it is gone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from surge.demo.parts import Part
 from surge.drain.offices import Backlog, relaying
 
 OFFICES_EACH = 80
-SAY_S = 0.5
+SAY_S = 0.1
 # Eighty offices take leave one after the other.
 END_S = 30.0
 
@@ -106,7 +106,7 @@ class Teams:
     listening: list[asyncio.Task[None]]
 
     def standing(self) -> Standing:
-        """How all of them stand, half a second ago.
+        """How all of them stand, a moment ago.
 
         Raises:
             SepeError: one of the processes ended.

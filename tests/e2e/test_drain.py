@@ -11,7 +11,7 @@ from tests.support.postgres import PostgresServer
 async def test_a_server_and_a_worker_die_and_every_event_arrives_once(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:
-    settings = DrainSettings(offices=4, events=3_000, database=postgres.database())
+    settings = DrainSettings(offices=4, events=12_000, database=postgres.database())
     report = await run(settings, tmp_path, lambda text: None)
     assert report.passed, text_of(report)
     assert [line.rpartition(": ")[2].partition(" ")[0] for line in report.story] == ["nats-server", "worker", "an"]
