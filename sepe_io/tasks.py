@@ -17,11 +17,15 @@ async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
     of the loop as the result it waits for (python/cpython#86296), and libraries use it around each request. So the
     tasks are cancelled again until they obey. In our own code ``asyncio.timeout`` has no such gap.
     """
-    pending = {task for task in tasks if not task.done()}
+    found = list(tasks)
+    pending = {task for task in found if not task.done()}
     while pending:
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=_AGAIN_S)
+    for task in found:
+        if not task.cancelled():
+            task.exception()  # Looked at, so that asyncio does not log it as forgotten.
 
 
 async def end_within(tasks: Iterable[asyncio.Task[Any]], *, orderly_s: float, timeout_s: float) -> None:

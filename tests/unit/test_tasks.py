@@ -1,6 +1,7 @@
 """Ending tasks for certain."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -34,6 +35,27 @@ async def test_a_task_that_loses_its_first_cancellation_is_ended_all_the_same() 
         await end_tasks(tasks)
     assert lost == 2 and all(task.done() for task in tasks)
     assert isinstance(tasks[1].exception(), ValueError)
+
+
+async def test_what_an_ended_task_raised_is_dropped_and_not_logged_as_forgotten() -> None:
+    said: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: said.append(context))
+
+    async def failing_at_the_end() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise ValueError("dropped") from None
+
+    async def failing() -> None:
+        raise ValueError("dropped")
+
+    tasks = [asyncio.create_task(failing()), asyncio.create_task(failing_at_the_end())]
+    await asyncio.sleep(0)
+    await end_tasks(tasks)
+    tasks.clear()
+    gc.collect()
+    assert said == []
 
 
 async def test_who_lets_go_in_order_is_not_broken_into_and_who_never_does_holds_nobody_up() -> None:
