@@ -116,7 +116,7 @@ class NodeStore:
             StorageFullError, StorageBusyError: nothing was written.
         """
         with self.transaction():
-            tail = tail or self._tail()
+            tail = tail or self.tail()
             stamp, chain, seq = tail.last_stamp, tail.last_chain, tail.last_seq
             wall_ms, seen_hub = min(now_ms, CLOCK_MS_MAX), hlc.stamp_of(tail.hub_ms)
             rows: list[tuple[int, int, int, int, int, bytes, bytes]] = []
@@ -141,7 +141,7 @@ class NodeStore:
             elsewhere: `codec.fact_digest` of events that the hub holds under another name; they are left out.
         """
         with self.transaction():
-            old = self._tail()
+            old = self.tail()
             self._note_damage(old.number, keep_seq, now_ms)
             left_out = damage.seqs_of(self.connection, old.number)
             number, epoch = outbox.insert_epoch(self.connection, reason, now_ms, stamp_floor=old.last_stamp)
@@ -171,7 +171,7 @@ class NodeStore:
         believed_ms = min(now_ms, hub_ms) if hub_ms else now_ms
         while True:
             with self.transaction():
-                tail = self._tail()
+                tail = self.tail()
                 batch = prune.prune_batch(
                     self.connection,
                     tail.number,
@@ -188,15 +188,19 @@ class NodeStore:
     @property
     def epoch(self) -> bytes:
         """The current epoch, 16 bytes."""
-        return self._tail().epoch
+        return self.tail().epoch
 
     def tail(self) -> Tail:
         """Everything that the next event needs to know."""
-        return self._tail()
+        try:
+            return outbox.tail_of(self.connection, self.node)
+        except Exception:
+            with sqlite.translated():
+                raise
 
     def position(self) -> Position:
         """Where this machine's history stands, in one consistent look."""
-        tail = self._tail()
+        tail = self.tail()
         return Position(tail.epoch, tail.last_seq, tail.last_chain, tail.durable_seq)
 
     def page(self, after_seq: int, events_max: int = codec.EVENTS_MAX) -> Page | None:
@@ -205,7 +209,7 @@ class NodeStore:
         A row that is not what was written ends the run: it is noted, and never travels.
         """
         with self.reading():
-            number = self._tail().number
+            number = self.tail().number
             chain = self._chain(number, after_seq)
             if chain is None:
                 return None
@@ -217,20 +221,20 @@ class NodeStore:
             rows = damage.SoundRows(chain, after_seq, (Row(*one) for one in found))
             page = next_page(chain, after_seq, rows, events_max)
         if rows.stopped_seq:
-            self._note_damage(number, after_seq, hlc.wall_ms_of(self._tail().last_stamp))
+            self._note_damage(number, after_seq, hlc.wall_ms_of(self.tail().last_stamp))
         return page
 
     def chain_at(self, seq: int, epoch: bytes | None = None) -> bytes | None:
         """The digest after ``seq`` of the current epoch (or ``epoch``); ``None`` when that row is not held."""
         with self.reading():
             if epoch is None:
-                return self._chain(self._tail().number, seq)
+                return self._chain(self.tail().number, seq)
             row = self._one("SELECT number FROM epoch WHERE epoch = ?", epoch)
             return None if row is None else self._chain(row[0], seq)
 
     def events_after(self, seq: int, epoch: bytes | None = None) -> Iterator[Row]:
         """Rows of the current epoch (or ``epoch``) above ``seq``, in order."""
-        number = self._tail().number
+        number = self.tail().number
         if epoch is not None:
             row = self._one("SELECT number FROM epoch WHERE epoch = ?", epoch)
             if row is None:
@@ -256,7 +260,7 @@ class NodeStore:
             InvalidInputError: ``seq`` lies above the outbox's last; nothing was stored.
         """
         with self.transaction():
-            tail = self._tail()
+            tail = self.tail()
             if seq > tail.last_seq:
                 raise InvalidInputError("the hub cannot hold more than was sent", field="durable_seq", value=seq)
             if seq > tail.durable_seq or went_back:
@@ -282,7 +286,7 @@ class NodeStore:
 
     def clock(self) -> ClockView:
         """What this machine knows of time."""
-        tail = self._tail()
+        tail = self.tail()
         return ClockView(tail.hub_ms, tail.heard_ms, tail.skew_ms, tail.last_stamp)
 
     def report_link(self, kind: str, now_ms: int) -> None:
@@ -326,7 +330,7 @@ class NodeStore:
             )
 
     def _check_tail(self) -> None:
-        tail = self._tail()
+        tail = self.tail()
         first = max(tail.last_seq - TAIL_ROWS, 0)
         chain = self._chain(tail.number, first)
         if chain is None:
@@ -352,13 +356,6 @@ class NodeStore:
         with self.transaction():
             faults = find_faults(chain, after_seq, self._rows(number, after_seq))
             damage.note(self.connection, number, list(faults), now_ms)
-
-    def _tail(self) -> Tail:
-        try:
-            return outbox.tail_of(self.connection, self.node)
-        except Exception:
-            with sqlite.translated():
-                raise
 
     def _chain(self, number: int, seq: int) -> bytes | None:
         with sqlite.translated():

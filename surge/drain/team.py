@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -25,6 +24,7 @@ from sepe_io.process import end_child, stop_requests
 from sepe_io.tasks import end_tasks
 from surge.demo.parts import Part
 from surge.drain.offices import Backlog, relaying
+from surge.lab.handles import use_all_handles
 
 OFFICES_EACH = 80
 SAY_S = 0.1
@@ -167,7 +167,5 @@ def _say(document: dict[str, object]) -> None:
 
 if __name__ == "__main__":
     logs.set_up("WARNING")
-    # Each office has a database with two log files, and connections.
-    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    use_all_handles()
     asyncio.run(_work(Path(sys.argv[1])))

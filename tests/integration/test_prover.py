@@ -27,6 +27,22 @@ def office(events: int) -> Node:
     return node
 
 
+def merged_beside(directory: Path, program: Path, processes: int, *, frames_each: int) -> list[bool]:
+    """Merge sixty events in frames of five beside processes of ``program``; which batches came proven."""
+    node = office(60)
+    frames = node.frames(5)
+    batches = [arrivals(frames[start : start + frames_each]) for start in range(0, len(frames), frames_each)]
+    with (
+        new_hub(directory, [node]) as store,
+        Prover(store.reader, processes, (sys.executable, str(program))) as proving,
+    ):
+        proving.wait_until_ready()
+        noting = Noting(store)
+        merged = sum(one.events_merged for outcomes in merge_ahead(noting, proving, batches) for one in outcomes)
+    assert merged == 60
+    return noting.was_proven
+
+
 class Noting:
     """A store that notes which batches came proven."""
 
@@ -51,18 +67,8 @@ answer, lives = prover.answer, iter([1, 1])
 prover.answer = lambda request: answer(request) if next(lives, 0) else os._exit(9)
 prover.main()
 """)
-    node = office(60)
-    frames = node.frames(5)
-    batches = [arrivals(frames[start : start + 2]) for start in range(0, len(frames), 2)]
-    with (
-        new_hub(tmp_path / "hub", [node]) as store,
-        Prover(store.reader, 1, (sys.executable, str(mortal))) as proving,
-    ):
-        proving.wait_until_ready()
-        noting = Noting(store)
-        merged = sum(one.events_merged for outcomes in merge_ahead(noting, proving, batches) for one in outcomes)
-    assert merged == 60
-    assert noting.was_proven == [True, True, False, False, False, False]
+    was_proven = merged_beside(tmp_path / "hub", mortal, 1, frames_each=2)
+    assert was_proven == [True, True, False, False, False, False]
     assert births.read_text() == "one more"
 
 
@@ -83,18 +89,7 @@ def once(request):
 prover.answer = once
 prover.main()
 """)
-    node = office(60)
-    frames = node.frames(5)
-    batches = [arrivals(frames[start : start + 4]) for start in range(0, len(frames), 4)]
-    with (
-        new_hub(tmp_path / "hub", [node]) as store,
-        Prover(store.reader, 2, (sys.executable, str(mortal))) as proving,
-    ):
-        proving.wait_until_ready()
-        noting = Noting(store)
-        merged = sum(one.events_merged for outcomes in merge_ahead(noting, proving, batches) for one in outcomes)
-    assert merged == 60
-    assert noting.was_proven == [False, True, True]
+    assert merged_beside(tmp_path / "hub", mortal, 2, frames_each=4) == [False, True, True]
 
 
 def test_a_hub_that_cannot_start_one_proves_by_itself(tmp_path: Path) -> None:
