@@ -34,6 +34,8 @@ class Kind(IntEnum):
     ROLL_MOVED = event_pb2.KIND_ROLL_MOVED
     CARD_REROUTED = event_pb2.KIND_CARD_REROUTED
     BLANKS_ORDERED = event_pb2.KIND_BLANKS_ORDERED
+    NIK_REPLACED = event_pb2.KIND_NIK_REPLACED
+    CLAIM_CORRECTED = event_pb2.KIND_CLAIM_CORRECTED
 
 
 BODIES: dict[int, type[Message]] = {
@@ -48,12 +50,15 @@ BODIES: dict[int, type[Message]] = {
     Kind.ROLL_MOVED: event_pb2.RollMoved,
     Kind.CARD_REROUTED: event_pb2.CardRerouted,
     Kind.BLANKS_ORDERED: event_pb2.BlanksOrdered,
+    Kind.NIK_REPLACED: event_pb2.NikReplaced,
+    Kind.CLAIM_CORRECTED: event_pb2.ClaimCorrected,
 }
 
 # Kinds that only the hub may write: an office's frame that carries one is refused.
 HUB_KINDS = frozenset(
     {
         Kind.CASE_DECIDED, Kind.RIGHT_MOVED, Kind.ROLL_MOVED, Kind.CARD_REROUTED, Kind.BLANKS_ORDERED,
+        Kind.NIK_REPLACED,
     }
 )  # fmt: skip
 

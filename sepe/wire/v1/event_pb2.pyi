@@ -48,6 +48,10 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     """An officer decided that another machine is to make a card. Written by the hub."""
     KIND_BLANKS_ORDERED: _Kind.ValueType  # 11
     """An officer decided that blanks are to be brought from one machine to another. Written by the hub."""
+    KIND_NIK_REPLACED: _Kind.ValueType  # 12
+    """An officer found that one NIK is another: mistyped, double, temporary, replaced by the centre. Written by the hub."""
+    KIND_CLAIM_CORRECTED: _Kind.ValueType  # 13
+    """An office corrected what it had typed itself of somebody's identity."""
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
     """The kinds of event. A frame carries the number in its kinds column, so a reader that does not know
@@ -77,6 +81,10 @@ KIND_CARD_REROUTED: Kind.ValueType  # 10
 """An officer decided that another machine is to make a card. Written by the hub."""
 KIND_BLANKS_ORDERED: Kind.ValueType  # 11
 """An officer decided that blanks are to be brought from one machine to another. Written by the hub."""
+KIND_NIK_REPLACED: Kind.ValueType  # 12
+"""An officer found that one NIK is another: mistyped, double, temporary, replaced by the centre. Written by the hub."""
+KIND_CLAIM_CORRECTED: Kind.ValueType  # 13
+"""An office corrected what it had typed itself of somebody's identity."""
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 class _CardState:
@@ -367,6 +375,11 @@ class CardMoved(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
     OVERRIDE_FIELD_NUMBER: _builtins.int
+    CLAIM_FIELD_NUMBER: _builtins.int
+    RECEIVED_BY_FIELD_NUMBER: _builtins.int
+    RECEIVER_NAME_FIELD_NUMBER: _builtins.int
+    RECEIVER_DOCUMENT_FIELD_NUMBER: _builtins.int
+    WAIVED_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     issue: _builtins.int
     attempt: _builtins.str
@@ -380,6 +393,18 @@ class CardMoved(_message.Message):
     operator: _builtins.str
     override: _builtins.bool
     """A supervisor printed without the right; the reason says why."""
+    received_by: _builtins.str
+    """Of a card handed over: self, family or proxy; the name and the document of whoever is not the resident."""
+    receiver_name: _builtins.str
+    receiver_document: _builtins.str
+    waived: _builtins.str
+    """What a supervisor waived, of incomplete and due_day, separated by blanks; the reason says why. Unlike an override
+    it takes nothing from the card's right.
+    """
+    @_builtins.property
+    def claim(self) -> Global___EventRef:
+        """The claim whose identity the card bears, with the step that sends it to the printer."""
+
     def __init__(
         self,
         *,
@@ -392,10 +417,15 @@ class CardMoved(_message.Message):
         reason: _builtins.str = ...,
         operator: _builtins.str = ...,
         override: _builtins.bool = ...,
+        claim: Global___EventRef | None = ...,
+        received_by: _builtins.str = ...,
+        receiver_name: _builtins.str = ...,
+        receiver_document: _builtins.str = ...,
+        waived: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "fence", b"fence", "issue", b"issue", "operator", b"operator", "override", b"override", "product", b"product", "reason", b"reason", "serial", b"serial", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "claim", b"claim", "fence", b"fence", "issue", b"issue", "operator", b"operator", "override", b"override", "product", b"product", "reason", b"reason", "received_by", b"received_by", "receiver_document", b"receiver_document", "receiver_name", b"receiver_name", "serial", b"serial", "state", b"state", "waived", b"waived"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -572,6 +602,8 @@ class CardWithdrawn(_message.Message):
     DESTROYED_FIELD_NUMBER: _builtins.int
     MINUTES_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
+    DOCUMENT_NUMBER_FIELD_NUMBER: _builtins.int
+    FROM_ELSEWHERE_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     serial: _builtins.str
     attempt: _builtins.str
@@ -583,6 +615,10 @@ class CardWithdrawn(_message.Message):
     """Destroyed, with the number of the minutes."""
     minutes: _builtins.str
     operator: _builtins.str
+    document_number: _builtins.str
+    """Of a card that its owner lost: the number of the police letter."""
+    from_elsewhere: _builtins.bool
+    """Nobody here knows the serial: the operator read it on a card that an office without Sepe made."""
     def __init__(
         self,
         *,
@@ -594,10 +630,12 @@ class CardWithdrawn(_message.Message):
         destroyed: _builtins.bool = ...,
         minutes: _builtins.str = ...,
         operator: _builtins.str = ...,
+        document_number: _builtins.str = ...,
+        from_elsewhere: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "destroyed", b"destroyed", "issue", b"issue", "minutes", b"minutes", "operator", b"operator", "product", b"product", "reason", b"reason", "serial", b"serial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "destroyed", b"destroyed", "document_number", b"document_number", "from_elsewhere", b"from_elsewhere", "issue", b"issue", "minutes", b"minutes", "operator", b"operator", "product", b"product", "reason", b"reason", "serial", b"serial"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -681,3 +719,99 @@ class BlanksOrdered(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BlanksOrdered: _TypeAlias = BlanksOrdered  # noqa: Y015
+
+@_typing.final
+class NikReplaced(_message.Message):
+    """The NIK in the frame's niks column was wrong: its claims stand under new_nik from here on, its cards are void. The
+    newest word on a NIK counts; new_nik 0 takes it back.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NEW_NIK_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OFFICER_FIELD_NUMBER: _builtins.int
+    new_nik: _builtins.int
+    why: _builtins.str
+    """mistyped, double, temporary, replaced."""
+    reason: _builtins.str
+    officer: _builtins.str
+    def __init__(
+        self,
+        *,
+        new_nik: _builtins.int = ...,
+        why: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        officer: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_nik", b"new_nik", "officer", b"officer", "reason", b"reason", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NikReplaced: _TypeAlias = NikReplaced  # noqa: Y015
+
+@_typing.final
+class ClaimCorrected(_message.Message):
+    """The whole identity anew, as it should have been typed. It supersedes the claims of the same office that it names."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class EvidenceEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CORRECTS_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    BIRTH_DATE_FIELD_NUMBER: _builtins.int
+    SEX_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    birth_date: _builtins.str
+    sex: _builtins.str
+    reason: _builtins.str
+    operator: _builtins.str
+    @_builtins.property
+    def corrects(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventRef]: ...
+    @_builtins.property
+    def evidence(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What was shown, where the law asks for it, by kind as in sepe.reprints."""
+
+    def __init__(
+        self,
+        *,
+        corrects: _abc.Iterable[Global___EventRef] | None = ...,
+        name: _builtins.str = ...,
+        birth_date: _builtins.str = ...,
+        sex: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        operator: _builtins.str = ...,
+        evidence: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["birth_date", b"birth_date", "corrects", b"corrects", "evidence", b"evidence", "name", b"name", "operator", b"operator", "reason", b"reason", "sex", b"sex"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClaimCorrected: _TypeAlias = ClaimCorrected  # noqa: Y015
