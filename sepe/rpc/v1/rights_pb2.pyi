@@ -477,11 +477,15 @@ class Standing(_message.Message):
     LIFE_FIELD_NUMBER: _builtins.int
     RECALLS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
+    REPLACED_BY_FIELD_NUMBER: _builtins.int
     on_hold: _builtins.bool
     """Identities are in conflict: print nothing."""
     keep: _builtins.bytes
     life: _event_pb2.LifeState.ValueType
     reason: _builtins.str
+    replaced_by: _builtins.int
+    """The NIK that counts instead of this one: print nothing, record that one. 0: none."""
     @_builtins.property
     def settled(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """After a decision: the keys of the identities that it covers, and of the one that stays."""
@@ -489,6 +493,10 @@ class Standing(_message.Message):
     @_builtins.property
     def recalls(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recall]:
         """Cards to be collected."""
+
+    @_builtins.property
+    def kept(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The keys that mean the identity that stays; `keep` is the one that offices without this field know."""
 
     def __init__(
         self,
@@ -499,10 +507,12 @@ class Standing(_message.Message):
         life: _event_pb2.LifeState.ValueType = ...,
         recalls: _abc.Iterable[Global___Recall] | None = ...,
         reason: _builtins.str = ...,
+        kept: _abc.Iterable[_builtins.bytes] | None = ...,
+        replaced_by: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["keep", b"keep", "life", b"life", "on_hold", b"on_hold", "reason", b"reason", "recalls", b"recalls", "settled", b"settled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keep", b"keep", "kept", b"kept", "life", b"life", "on_hold", b"on_hold", "reason", b"reason", "recalls", b"recalls", "replaced_by", b"replaced_by", "settled", b"settled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -525,7 +535,7 @@ class Recall(_message.Message):
     node: _builtins.str
     """Which machine made it, and so whose office collects it."""
     reason: _builtins.str
-    """double_print, death, reissued."""
+    """double_print, death, reissued, identity, nik_replaced."""
     def __init__(
         self,
         *,
@@ -581,6 +591,8 @@ class CardOrder(_message.Message):
     FROM_NODE_FIELD_NUMBER: _builtins.int
     ASKED_MS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    CLAIM_FIELD_NUMBER: _builtins.int
+    BY_DECISION_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     issue: _builtins.int
     from_node: _builtins.str
@@ -588,9 +600,15 @@ class CardOrder(_message.Message):
     asked_ms: _builtins.int
     """When it was asked for, milliseconds since 1970: its place in the queue."""
     reason: _builtins.str
+    by_decision: _builtins.bool
+    """An officer decided whose the NIK is: made where this claim was recorded, under the right as always."""
     @_builtins.property
     def recorded(self) -> _event_pb2.Recorded:
         """What is to be printed; absent when there is nothing to print any more."""
+
+    @_builtins.property
+    def claim(self) -> _event_pb2.EventRef:
+        """The claim whose identity the card bears."""
 
     def __init__(
         self,
@@ -601,10 +619,12 @@ class CardOrder(_message.Message):
         from_node: _builtins.str = ...,
         asked_ms: _builtins.int = ...,
         reason: _builtins.str = ...,
+        claim: _event_pb2.EventRef | None = ...,
+        by_decision: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["recorded", b"recorded"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "recorded", b"recorded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_ms", b"asked_ms", "from_node", b"from_node", "issue", b"issue", "product", b"product", "reason", b"reason", "recorded", b"recorded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_ms", b"asked_ms", "by_decision", b"by_decision", "claim", b"claim", "from_node", b"from_node", "issue", b"issue", "product", b"product", "reason", b"reason", "recorded", b"recorded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -722,8 +722,9 @@ Global___BlanksOrdered: _TypeAlias = BlanksOrdered  # noqa: Y015
 
 @_typing.final
 class NikReplaced(_message.Message):
-    """The NIK in the frame's niks column was wrong: its claims stand under new_nik from here on, its cards are void. The
-    newest word on a NIK counts; new_nik 0 takes it back.
+    """The NIK in the frame's niks column was wrong: its claims stand under new_nik from here on, its cards are void. Where
+    officers said different things without having seen each other's word, it is a case and the newest counts meanwhile;
+    new_nik 0 takes it back. The same is written under the new NIK with old_nik instead, so that each record says it.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -732,11 +733,18 @@ class NikReplaced(_message.Message):
     WHY_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     OFFICER_FIELD_NUMBER: _builtins.int
+    SEEN_FIELD_NUMBER: _builtins.int
+    OLD_NIK_FIELD_NUMBER: _builtins.int
     new_nik: _builtins.int
     why: _builtins.str
     """mistyped, double, temporary, replaced."""
     reason: _builtins.str
     officer: _builtins.str
+    old_nik: _builtins.int
+    @_builtins.property
+    def seen(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventRef]:
+        """Every earlier word on this NIK that the officer saw."""
+
     def __init__(
         self,
         *,
@@ -744,10 +752,12 @@ class NikReplaced(_message.Message):
         why: _builtins.str = ...,
         reason: _builtins.str = ...,
         officer: _builtins.str = ...,
+        seen: _abc.Iterable[Global___EventRef] | None = ...,
+        old_nik: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_nik", b"new_nik", "officer", b"officer", "reason", b"reason", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["new_nik", b"new_nik", "officer", b"officer", "old_nik", b"old_nik", "reason", b"reason", "seen", b"seen", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
