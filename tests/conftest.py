@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from tests.support.postgres import PostgresServer
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`tests/e2e/test_command_scripts.py` reads it; an option must be known before any test file is."""
+    parser.addoption("--rewrite", action="store_true", help="write what command scripts say now into their files")
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """The one PostgreSQL server of this process of the test run."""
