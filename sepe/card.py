@@ -9,7 +9,9 @@ as spoiled: a spoiled card is destroyed with minutes and printed again under a n
 to the one-valid-card promise, while the opposite reading would. *handed over* stands above both because a
 card in the resident's hand is a fact that a late report cannot undo.
 
-A card that was taken back (`Withdrawal`) is void whatever its own steps say.
+A card that was taken back (`Withdrawal`) is void whatever its own steps say. Where its owner lost it and nobody at
+that desk knew its number, that is each card that had been handed to him before; one that still lay at an office
+was not lost.
 
 Of the cards that are out (printed or handed over) for one (NIK, product, issue) one is valid and the others are
 recalled (DESIGN §6). The rightful card goes before one that a supervisor forced: an override carries no right and
@@ -27,7 +29,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from sepe.crdt import Version
-from sepe.resident import CardStep, Resident, life_of
+from sepe.reprints import LOST
+from sepe.resident import CardStep, Resident, Withdrawal, life_of
 from sepe.wire.v1 import event_pb2
 
 REQUESTED = event_pb2.CARD_STATE_REQUESTED
@@ -159,10 +162,8 @@ def _attempt(steps: list[CardStep], resident: Resident) -> Attempt:
     name, product = ordered[0].attempt, ordered[0].product
     serial = next((step.serial for step in reversed(ordered) if step.serial), "")
     state = max(step.state for step in steps)
-    is_withdrawn = any(
-        one.attempt == name if one.attempt else serial != "" and (one.product, one.serial) == (product, serial)
-        for one in resident.withdrawals
-    )
+    given = min((step.version for step in steps if step.state == HANDED_OVER), default=None)
+    is_withdrawn = any(_ends(one, name, product, serial, ordered[0].issue, given) for one in resident.withdrawals)
     return Attempt(
         attempt=name,
         product=product,
@@ -177,3 +178,16 @@ def _attempt(steps: list[CardStep], resident: Resident) -> Attempt:
         reason=next((step.reason for step in reversed(ordered) if step.reason), ""),
         out=next((step.version for step in ordered if step.state in OUT), ordered[0].version),
     )
+
+
+def _ends(  # noqa: PLR0917 - what is known of an attempt
+    word: Withdrawal, attempt: str, product: str, serial: str, issue: int, given: Version | None
+) -> bool:
+    """Whether this word is about this attempt; ``given``: when its card was handed to its owner, if it was."""
+    if word.attempt:
+        return word.attempt == attempt
+    if word.product != product:
+        return False
+    if word.serial:
+        return word.serial == serial
+    return word.reason == LOST and issue <= word.issue and given is not None and given < word.version

@@ -38,6 +38,9 @@ WITHDRAWAL_REASONS = {
     "death": "kematian",
     "found": "ditemukan setelah diganti",
 }
+# Why something is a card or paper no longer though it does not lie here: its owner lost it, or it was swapped for
+# the card that it stood in for.
+LOST, SWAPPED = "lost", "swapped"
 
 
 def missing(product: str, reason: str, given: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:

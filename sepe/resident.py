@@ -70,7 +70,11 @@ class CardStep(NamedTuple):
 
 
 class Withdrawal(NamedTuple):
-    """One word that a card is out of its owner's hands. ``attempt`` is ``""`` where nobody knows who made it."""
+    """One word that a card is out of its owner's hands.
+
+    ``attempt`` is ``""`` where nobody knows who made it. A lost card may have no serial either: then it is
+    whatever had been given to the owner by then, up to ``issue``.
+    """
 
     version: Version
     product: str
@@ -79,6 +83,7 @@ class Withdrawal(NamedTuple):
     reason: str
     is_destroyed: bool
     minutes: str
+    issue: int = 0
 
 
 class Decision(NamedTuple):
@@ -179,8 +184,9 @@ def lift(event: Event) -> Resident:
             return Resident(decisions=frozenset({decision}))
         case event_pb2.CardWithdrawn():
             withdrawal = Withdrawal(
-                version, body.product, body.serial, body.attempt, body.reason, body.destroyed, body.minutes
-            )
+                version, body.product, body.serial, body.attempt, body.reason, body.destroyed, body.minutes,
+                body.issue,
+            )  # fmt: skip
             return Resident(withdrawals=frozenset({withdrawal}))
         case _:
             return NOBODY

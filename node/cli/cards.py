@@ -142,25 +142,58 @@ def recalls(folder: Dir, as_json: AsJson = False) -> None:
 def take_back(  # noqa: PLR0917 - options of a command
     folder: Dir,
     nik: NikArgument,
-    serial: Annotated[str, typer.Option("--serial", help="The number printed on the card.")],
-    reason: Annotated[str, typer.Option("--reason", help="recall, damaged, data-change, move-in, death, found.")],
+    serial: Annotated[
+        str, typer.Option("--serial", help="The number printed on the card; a paper has none.")
+    ] = "",
+    reason: Annotated[
+        str, typer.Option("--reason", help="recall, damaged, data-change, move-in, death, found.")
+    ] = "",
     product: Annotated[str, typer.Option("--product")] = DEFAULT_PRODUCT,
+    lost: Annotated[
+        bool, typer.Option("--lost", help="It does not come back: its owner lost it, by the police letter.")
+    ] = False,
+    police_letter: Annotated[str, typer.Option("--police-letter", help="Its number, with --lost.")] = "",
+    from_elsewhere: Annotated[
+        bool, typer.Option("--from-elsewhere", help="Nobody here knows the number: another office made the card.")
+    ] = False,
     operator: Operator = "",
     as_json: AsJson = False,
 ) -> None:
     """Take a card back from its owner, whichever office made it. It goes into the next destruction's minutes.
 
+    --lost closes the recall of a card that its owner lost; without --serial of the one that is to be collected.
+
     Example: sepe node take-back ./oebobo 5371044101909001 --serial A00012007 --reason recall
     """
     from node.desk.old_cards import OldCards
+    from sepe.reprints import LOST
 
     number = Nik.parse(nik).number
+    is_lost = lost or reason == LOST
+    if is_lost and reason not in ("", LOST):
+        raise InvalidInputError(
+            say("kartu yang hilang tidak ditarik", "a lost card is not taken back"),
+            field="--reason", value=reason, hint=say("Pilih --lost atau --reason", "Say --lost or --reason"),
+        )  # fmt: skip
     with opened(folder) as store:
-        one = OldCards(store).take_back(number, product, serial, reason, operator=operator, now_ms=now_ms())
+        cards = OldCards(store)
+        if is_lost:
+            one = cards.lose(
+                number, product, police_letter, serial=serial, operator=operator, now_ms=now_ms(),
+                from_elsewhere=from_elsewhere,
+            )  # fmt: skip
+        else:
+            one = cards.take_back(
+                number, product, serial, reason, operator=operator, now_ms=now_ms(), from_elsewhere=from_elsewhere
+            )
     if as_json:
-        print_json({"product": one.product, "serial": one.serial, "reason": one.reason, "minutes": one.minutes})
+        print_json(
+            {"product": one.product, "serial": one.serial, "reason": one.reason, "document": one.document,
+             "minutes": one.minutes}
+        )  # fmt: skip
     else:
-        print_table(("product", "serial", "reason"), [(one.product, one.serial, one.reason)])
+        heads = ("product", "serial", "reason", "document")
+        print_table(heads, [(one.product, one.serial or "-", one.reason, one.document or "-")])
 
 
 def old_cards(

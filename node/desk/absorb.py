@@ -27,6 +27,7 @@ from sepe.codec import Columns
 from sepe.errors import InvalidInputError, PeerProtocolError
 from sepe.events import body_of
 from sepe.identity import identity_key
+from sepe.reprints import LOST, SWAPPED
 from sepe.serials import serials_between
 from sepe.stock import BLANK_PRODUCTS, Movement
 from sepe.wire.v1 import event_pb2
@@ -208,12 +209,16 @@ def _absorb_stock(store: NodeStore, at_ms: int, body: event_pb2.StockMoved) -> N
 
 
 def _absorb_withdrawal(store: NodeStore, nik: int, at_ms: int, body: event_pb2.CardWithdrawn) -> None:
+    is_destroyed = (body.minutes.rpartition("/")[2], at_ms) if body.destroyed else ("", 0)
+    lies_here = body.product in BLANK_PRODUCTS and body.reason not in (LOST, SWAPPED)
+    # The card that was found again lies here, though it was lost before.
     store.connection.execute(
-        "INSERT INTO old_card (product, serial, nik, reason, taken_ms, operator, minutes, destroyed_ms) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET minutes = excluded.minutes, destroyed_ms = excluded.destroyed_ms",
-        (body.product, body.serial, nik, body.reason, at_ms, body.operator, body.minutes.rpartition("/")[2],
-         at_ms if body.destroyed else 0),
+        "INSERT INTO old_card (nik, product, serial, attempt, issue, reason, document, lies_here, taken_ms, "
+        "operator, minutes, destroyed_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+        "reason = excluded.reason, lies_here = excluded.lies_here, minutes = excluded.minutes, "
+        "destroyed_ms = excluded.destroyed_ms",
+        (nik, body.product, body.serial, body.attempt, body.issue, body.reason, body.document_number, lies_here,
+         at_ms, body.operator, *is_destroyed),
     )  # fmt: skip
 
 

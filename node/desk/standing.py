@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from node.desk import guests
+from node.desk.old_cards import IS_ENDED
 from node.printing.job import Job
 from node.printing.ledger import Ledger
 from node.printing.rights import Right, RightBook
@@ -114,11 +115,10 @@ def note_life(store: NodeStore, nik: int, state: int, now_ms: int) -> None:
 
 
 def recalls(store: NodeStore) -> list[dict[str, object]]:
-    """Cards that this office has to collect, by NIK: those that its machines made."""
+    """Cards that this office has to collect, by NIK: those that its machines made and that are not ended here."""
     rows = store.connection.execute(
         "SELECT nik, product, issue, attempt, serial, node, reason FROM recall WHERE substr(node, 1, 6) = ? "
-        "AND NOT EXISTS (SELECT 1 FROM old_card o WHERE o.product = recall.product AND o.serial = recall.serial) "
-        "ORDER BY nik, product, issue",
+        f"AND NOT {IS_ENDED} ORDER BY nik, product, issue",
         (store.node[:6],),
     )
     names = ("nik", "product", "issue", "attempt", "serial", "node", "reason")

@@ -351,7 +351,52 @@ CREATE TABLE blanks_wanted (
 ) STRICT, WITHOUT ROWID;
 """
 
-STEPS = [VERSION_1, ATTACHMENTS, DAMAGE, STOCK, PRINTERS, CONFIRMED, DISPATCH, RIGHTS, WITHDRAWN, ELSEWHERE]
+OLD_CARDS = """
+-- Of a serial two residents may be said to have had a card, and of a lost card nobody may know the serial.
+-- attempt: which made it, '' where that is not known. issue: its, or the highest that was lost. document: number
+-- of the letter that says so. lies_here: it came back and is to be destroyed.
+ALTER TABLE old_card RENAME TO old_card_by_serial;
+CREATE TABLE old_card (
+    nik INTEGER NOT NULL,
+    product TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    attempt TEXT NOT NULL DEFAULT '',
+    issue INTEGER NOT NULL DEFAULT 0,
+    reason TEXT NOT NULL,
+    document TEXT NOT NULL DEFAULT '',
+    lies_here INTEGER NOT NULL DEFAULT 1,
+    taken_ms INTEGER NOT NULL,
+    operator TEXT NOT NULL,
+    minutes TEXT NOT NULL DEFAULT '',
+    destroyed_ms INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (nik, product, serial, attempt, issue)
+) STRICT, WITHOUT ROWID;
+INSERT INTO old_card (nik, product, serial, reason, taken_ms, operator, minutes, destroyed_ms)
+    SELECT nik, product, serial, reason, taken_ms, operator, minutes, destroyed_ms FROM old_card_by_serial;
+DROP TABLE old_card_by_serial;
+CREATE INDEX old_card_serial ON old_card (serial);
+-- Who took a printed card or paper away: sepe/handing.py.
+CREATE TABLE receiver (
+    job INTEGER PRIMARY KEY,
+    received_by TEXT NOT NULL,
+    name TEXT NOT NULL,
+    document TEXT NOT NULL
+) STRICT;
+"""
+
+STEPS = [
+    VERSION_1,
+    ATTACHMENTS,
+    DAMAGE,
+    STOCK,
+    PRINTERS,
+    CONFIRMED,
+    DISPATCH,
+    RIGHTS,
+    WITHDRAWN,
+    ELSEWHERE,
+    OLD_CARDS,
+]
 
 # What makes a query use the index job_open: the planner must find the index's own words in it.
 JOB_IS_OPEN = "state NOT IN ('printed', 'handed_over', 'spoiled', 'void')"

@@ -120,10 +120,13 @@ def test_a_damaged_card_comes_back_is_void_everywhere_and_is_destroyed_with_the_
 
 def test_the_office_that_somebody_moved_to_takes_back_a_card_that_it_never_made(store: NodeStore) -> None:
     cards = OldCards(store)
-    one = cards.take_back(NIK, "ktp-el", " b0000017 ", "move-in", operator="op-1", now_ms=NOW_MS)
+    with pytest.raises(InvalidInputError, match="--from-elsewhere"):
+        cards.take_back(NIK, "ktp-el", "B0000017", "move-in", operator="op-1", now_ms=NOW_MS)
+    far = {"operator": "op-1", "from_elsewhere": True}
+    one = cards.take_back(NIK, "ktp-el", " b0000017 ", "move-in", now_ms=NOW_MS, **far)  # type: ignore[arg-type]
     assert cards.take_back(NIK, "ktp-el", "B0000017", "move-in", operator="op-1", now_ms=NOW_MS + 1) == one
-    with pytest.raises(InvalidInputError, match="orang lain"):
-        cards.take_back(NIK + 1, "ktp-el", "B0000017", "move-in", operator="op-1", now_ms=NOW_MS)
+    with pytest.raises(InvalidInputError, match=r"537104\*+, bukan"):
+        cards.take_back(NIK + 1, "ktp-el", "B0000017", "move-in", now_ms=NOW_MS, **far)  # type: ignore[arg-type]
     for wrong in (("kk", "B1", "move-in"), ("ktp-el", " ", "move-in"), ("ktp-el", "B1", "bored")):
         with pytest.raises(InvalidInputError):
             cards.take_back(NIK, *wrong, operator="", now_ms=NOW_MS)

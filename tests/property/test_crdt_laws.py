@@ -43,6 +43,8 @@ def body(kind: Kind, pick: int) -> bytes:
             message = event_pb2.LifeChanged(state=[10, 20, 30][pick % 3], court_order=pick % 4 == 0)
         case Kind.CARD_WITHDRAWN:
             message = event_pb2.CardWithdrawn(product="ktp-el", serial=f"S{pick % 7}", reason="recall")
+            if pick % 2:  # A lost card, of which nobody knows the number.
+                message = event_pb2.CardWithdrawn(product="ktp-el", issue=1, reason="lost")
         case _:
             message = event_pb2.CardMoved(
                 product="ktp-el", issue=1 + pick % 2, attempt=f"a{pick % 3}", state=[20, 30, 50, 60, 70][pick % 5],
