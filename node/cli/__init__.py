@@ -4,7 +4,21 @@ from typing import Annotated
 
 import typer
 
-from node.cli import blanks, cards, keys, look, printers, printing, queue, record, run, setup, supplies, words
+from node.cli import (
+    blanks,
+    cards,
+    keys,
+    look,
+    news,
+    printers,
+    printing,
+    queue,
+    record,
+    run,
+    setup,
+    supplies,
+    words,
+)
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]}
@@ -19,5 +33,5 @@ def root(
     words.choose(lang)
 
 
-for part in (setup, record, printing, queue, printers, blanks, cards, supplies, look, run, keys):
+for part in (setup, record, printing, queue, printers, blanks, cards, supplies, look, news, run, keys):
     part.register(app)

@@ -45,6 +45,7 @@ def roll(
     Example: sepe node roll ./oebobo daftar-pemilih.csv --vote 2024-11-27
     """
     from node.desk.day import day_of
+    from node.desk.people import shown
     from node.desk.roll import coverage, load, without_card
 
     with opened(folder) as store:
@@ -75,8 +76,8 @@ def roll(
         print_json(document | ({"missing": people_json} if missing else {}))
     else:
         print_table(("what", "count"), [(key, value) for key, value in document.items() if isinstance(value, int)])
-        for one in people:
-            print_table(("nik", "name"), [(Nik(f"{one.nik:016d}").masked, one.name)])
+        if people:
+            print_table((say("warga", "resident"),), [(shown(one.nik, {one.nik: one.name}),) for one in people])
         for line, error in loaded.refused if loaded else ():
             note(say(f"baris {line}: {error}", f"line {line}: {error}"))
     if loaded is not None and loaded.refused:
@@ -123,18 +124,21 @@ def recalls(folder: Dir, as_json: AsJson = False) -> None:
 
     Example: sepe node recalls ./oebobo
     """
+    from node.desk.people import names_of, shown
     from node.desk.standing import recalls as listed
 
     with opened(folder) as store:
         found = listed(store)
+        niks = [int(str(one["nik"])) for one in found]
+        names = names_of(store, niks)
     if as_json:
         print_json([{**one, "nik": f"{one['nik']:016d}"} for one in found])
         return
     print_table(
-        ("nik", "product", "issue", "serial", "why"),
+        (say("warga", "resident"), "product", "issue", "serial", "why"),
         [
-            (Nik(f"{one['nik']:016d}").masked, one["product"], one["issue"], one["serial"], one["reason"])
-            for one in found
+            (shown(nik, names), one["product"], one["issue"], one["serial"], one["reason"])
+            for nik, one in zip(niks, found, strict=True)
         ],
     )
 
@@ -207,10 +211,12 @@ def old_cards(
     """
     from node.desk.day import day_of
     from node.desk.old_cards import OldCards
+    from node.desk.people import names_of, shown
 
     with opened(folder) as store:
         node = store.node
         found = OldCards(store).listing(only_waiting=not everything)
+        names = names_of(store, (one.nik for one in found))
     if as_json:
         print_json(
             [
@@ -221,9 +227,9 @@ def old_cards(
         )  # fmt: skip
         return
     print_table(
-        ("product", "serial", "nik", "reason", "taken", "minutes"),
+        ("product", "serial", say("warga", "resident"), "reason", "taken", "minutes"),
         [
-            (one.product, one.serial, Nik(f"{one.nik:016d}").masked, one.reason,
+            (one.product, one.serial, shown(one.nik, names), one.reason,
              day_of(one.taken_ms, node).isoformat(), one.minutes or "-")
             for one in found
         ],

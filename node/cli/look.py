@@ -72,6 +72,11 @@ def show_status(folder: Dir, as_json: AsJson = False) -> None:
             say(f"Pencetak {one['printer']}: pita {ribbon} kartu, hari ini {one['cards_today']}{limit}",
                 f"Printer {one['printer']}: ribbon {ribbon} cards, today {one['cards_today']}{limit}")
         )  # fmt: skip
+    if document["news_unread"]:
+        write_line(
+            say(f"Berita belum dibaca: {document['news_unread']} (sepe node news DIR --read)",
+                f"Unread news: {document['news_unread']} (sepe node news DIR --read)")
+        )  # fmt: skip
     for caution in found:
         write_line("! " + say(caution.indonesian, caution.english))
 
@@ -85,8 +90,12 @@ def show_outbox(
 
     Example: sepe node outbox ./oebobo --limit 5
     """
+    from node.desk.people import names_of, shown
+
     with opened(folder) as store:
         position = store.position()
+        events = [row for _, row in zip(range(limit), store.events_after(position.durable_seq), strict=False)]
+        names = {} if as_json else names_of(store, {row.nik for row in events})
         rows = [
             {
                 "event": str(EventId(store.node, position.epoch, row.seq)),
@@ -97,7 +106,7 @@ def show_outbox(
                 "recorded_ms": hlc.wall_ms_of(row.stamp),
                 "bytes": len(row.body),
             }
-            for _, row in zip(range(limit), store.events_after(position.durable_seq), strict=False)
+            for row in events
         ]
     if as_json:
         print_json(
@@ -111,7 +120,8 @@ def show_outbox(
         )
         return
     print_table(
-        ("seq", "kind", "nik", "bytes"), [(row["seq"], row["kind"], row["nik"], row["bytes"]) for row in rows]
+        ("seq", "kind", say("warga", "resident"), "bytes"),
+        [(row.seq, _kind(row.kind), shown(row.nik, names) if row.nik else "", len(row.body)) for row in events],
     )
     note(
         say(

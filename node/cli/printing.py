@@ -12,6 +12,7 @@ from node.cli.common import EXIT_PART, AsJson, Dir, note, opened, print_json, pr
 from node.cli.queue import Times, finishes
 from node.cli.words import say
 from node.clock import now_ms
+from node.desk.people import names_of, shown
 from node.printing.job import Job
 from node.printing.ledger import Ledger
 from node.printing.spool import NO_CARD, WAITING, JobState
@@ -87,7 +88,8 @@ def register(app: typer.Typer) -> None:
             if state is not None:
                 jobs = [job for job in jobs if job.state == _state(state)]
             times = finishes(store) if any(job.state in WAITING for job in jobs[:limit]) else {}
-        _show(jobs[:limit], as_json=as_json, full=as_json, times=times)
+            names = names_of(store, {job.nik for job in jobs[:limit]})
+        _show(jobs[:limit], as_json=as_json, times=times, names=names)
 
     @app.command(name="resolve")
     def resolve_doubt(  # noqa: PLR0917 - options of a command
@@ -301,17 +303,30 @@ def _state(text: str) -> JobState:
         raise InvalidInputError("no such state", field="--state", value=text, hint=", ".join(JobState)) from None
 
 
-def _show(jobs: list[Job], *, as_json: bool, full: bool, times: Mapping[int, Times] | None = None) -> None:
+def _show(
+    jobs: list[Job], *, as_json: bool, full: bool = False, times: Mapping[int, Times] | None = None,
+    names: Mapping[int, str] | None = None,
+) -> None:  # fmt: skip
+    """``full``: the NIK of the few that somebody named; else as a list shows residents, by ``names``."""
     found = times or {}
     if as_json:
         print_json([_document(job) | _times_of(found.get(job.id)) for job in jobs])
         return
     print_table(
-        ("job", "nik", "product", "issue", "state", "serial", say("selesai", "done"), "reason"),
+        (
+            "job",
+            "nik" if full else say("warga", "resident"),
+            "product",
+            "issue",
+            "state",
+            "serial",
+            say("selesai", "done"),
+            "reason",
+        ),
         [
             (
                 job.id,
-                _nik(job, full=full),
+                _nik(job) if full else shown(job.nik, names or {}),
                 job.product,
                 job.issue,
                 str(job.state),
@@ -328,14 +343,13 @@ def _times_of(times: Times | None) -> dict[str, object]:
     return {} if times is None else {"finish_ms": times.finish_ms, "waits_for": list(times.waits_for)}
 
 
-def _nik(job: Job, *, full: bool) -> str:
-    text = f"{job.nik:016d}"
-    return text if full else Nik(text).masked
+def _nik(job: Job) -> str:
+    return f"{job.nik:016d}"
 
 
 def _document(job: Job) -> dict[str, object]:
     return {
-        "job": job.id, "name": job.name, "nik": _nik(job, full=True), "product": job.product, "issue": job.issue,
+        "job": job.id, "name": job.name, "nik": _nik(job), "product": job.product, "issue": job.issue,
         "state": str(job.state), "serial": job.serial, "fence": job.fence, "printer": job.printer,
         "due": job.due_day, "override": job.override, "reason": job.reason, "operator": job.operator,
         "created_ms": job.created_ms, "changed_ms": job.changed_ms,

@@ -45,6 +45,7 @@ def show_queue(
         product_of,
         stopped_printers,
     )
+    from node.desk.people import names_of, shown
     from node.printing.ledger import Ledger
     from node.printing.outlook import office_day, words_of
     from node.printing.printers import Printers
@@ -56,6 +57,7 @@ def show_queue(
         waiting = [one for one, _ in zip(day.queue, range(limit), strict=False)]
         ledger = Ledger(store)
         niks = {one.job: ledger.job(one.job).nik for one in waiting}
+        names = names_of(store, niks.values())
     rows = [(one, finish_of(day, one), limit_of(one, day.seen)) for one in waiting]
     if as_json:
         print_json(
@@ -93,10 +95,10 @@ def show_queue(
     if rows:
         write_line("")
         print_table(
-            ("job", "nik", say("golongan", "class"), say("pencetak", "printer"), say("selesai", "done"),
-             say("menunggu", "waits for")),
+            ("job", say("warga", "resident"), say("golongan", "class"), say("pencetak", "printer"),
+             say("selesai", "done"), say("menunggu", "waits for")),
             [
-                (one.job, Nik(f"{niks[one.job]:016d}").masked, str(one.kind), printer_of(day, one) or "-",
+                (one.job, shown(niks[one.job], names), str(one.kind), printer_of(day, one) or "-",
                  clock_of(day, finish) if finish else "-", say(*words_of(why)) or "-")
                 for one, finish, why in rows
             ],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node.desk import guests
+from node.desk import guests, news
 from node.desk.old_cards import IS_ENDED
 from node.printing.job import Job
 from node.printing.ledger import Ledger
@@ -79,6 +79,7 @@ def apply_changes(store: NodeStore, answer: rights_pb2.ChangesResponse, now_ms: 
     book = RightBook(store)
     with store.transaction():
         for change in answer.changes:
+            before = news.look(store, change)
             match change.WhichOneof("what"):
                 case "moved":
                     right = Right(change.nik, change.moved.product, change.moved.issue)
@@ -99,6 +100,8 @@ def apply_changes(store: NodeStore, answer: rights_pb2.ChangesResponse, now_ms: 
                     on_way.take_word(store, change.blanks)
                 case "bring":
                     on_way.take_wish(store, change.bring)
+            news.note(store, change, before, now_ms)
+        news.note_alarm(store, now_ms)
         store.put(FEED_KEY, answer.feed.hex())
         store.put(PLACE_KEY, str(answer.last))
     return len(answer.changes)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from node.attach.shelf import MISSING_KEY, Shelf
+from node.desk.news import unread
 from node.desk.proof import damage_counts, last_proof
 from node.link.notes import (
     ALARM_KEY,
@@ -71,6 +72,7 @@ def status(store: NodeStore, now_ms: int) -> dict[str, object]:
         "clock_skew_ms": clock.skew_ms,
         "disk_free_bytes": shutil.disk_usage(store.folder).free,
         "hub": store.settings.hub,
+        "news_unread": unread(store),
     }
 
 

@@ -384,6 +384,29 @@ CREATE TABLE receiver (
 ) STRICT;
 """
 
+NEWS = """
+-- What the centre said that people here should know: node/desk/news.py. The columns after at_ms are a Headline's.
+-- read_ms: 0 until somebody has read it. The latest row is never deleted, so no number is another item's later.
+CREATE TABLE news (
+    number INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    nik INTEGER NOT NULL,
+    product TEXT NOT NULL,
+    issue INTEGER NOT NULL,
+    serial TEXT NOT NULL,
+    node TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    until_ms INTEGER NOT NULL,
+    new_nik INTEGER NOT NULL,
+    stands TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    read_ms INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX news_unread ON news (number) WHERE read_ms = 0;
+CREATE INDEX news_subject ON news (nik, kind);
+"""
+
 STEPS = [
     VERSION_1,
     ATTACHMENTS,
@@ -396,6 +419,7 @@ STEPS = [
     WITHDRAWN,
     ELSEWHERE,
     OLD_CARDS,
+    NEWS,
 ]
 
 # What makes a query use the index job_open: the planner must find the index's own words in it.
