@@ -13,8 +13,15 @@ A card that was taken back (`Withdrawal`) is void whatever its own steps say. Wh
 that desk knew its number, that is each card that had been handed to him before; one that still lay at an office
 was not lost.
 
-Of the cards that are out (printed or handed over) for one (NIK, product, issue) one is valid and the others are
-recalled (DESIGN §6). The rightful card goes before one that a supervisor forced: an override carries no right and
+The valid card bears the standing identity, always. A card bears that of the claim that its step to the printer
+names; where an older office named none, that of a claim of its own from before it, in the standing one's favour. A
+card whose identity lost (an officer decided, its office corrected itself) is void and to be collected
+(`IDENTITY`), and so is every card under a NIK that is another one now (`NIK_REPLACED`). While a conflict is open,
+a card whose identity does not stand is neither valid nor recalled: it is in question. When its claim has won, a
+card that is missing is `owed`.
+
+Of the others that are out (printed or handed over) for one (NIK, product, issue) one is valid and the rest are
+recalled. The rightful card goes before one that a supervisor forced: an override carries no right and
 so no fence of its own, and would tie with the home office's fence 0 otherwise. Among the rightful ones the highest
 fence is valid; where that ties too (a disk that was cloned, two overrides), the one that was printed first.
 
@@ -28,9 +35,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from sepe.claims import Claims, claims_of
 from sepe.crdt import Version
+from sepe.life import life_of
+from sepe.replaced import replaced_by
 from sepe.reprints import LOST
-from sepe.resident import CardStep, Resident, Withdrawal, life_of
+from sepe.resident import CardStep, Claim, Resident, Withdrawal
 from sepe.wire.v1 import event_pb2
 
 REQUESTED = event_pb2.CARD_STATE_REQUESTED
@@ -56,6 +66,7 @@ OUT = frozenset({PRINTED, HANDED_OVER})
 IN_HAND = frozenset({SENT, IN_DOUBT})
 # Why a card is to be collected.
 DOUBLE, DEATH, REISSUED = "double_print", "death", "reissued"
+IDENTITY, NIK_REPLACED = "identity", "nik_replaced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,8 @@ class Attempt:
         first: version of the earliest step; names the node that printed.
         reason: that came with the latest step that gave one, such as why a supervisor forced it.
         out: version of the earliest step that says the card came out; `first` where none does.
+        claim: whose identity it bears; ``None``: of nobody's claim that is known.
+        waived: what a supervisor waived, of ``incomplete`` and ``due_day``.
     """
 
     attempt: str
@@ -82,6 +95,8 @@ class Attempt:
     last: Version
     reason: str
     out: Version
+    claim: Claim | None = None
+    waived: str = ""
 
     @property
     def node(self) -> str:
@@ -94,6 +109,9 @@ class Issue:
     """One issue of one document: its attempts, the valid card and those that another makes invalid.
 
     Attributes:
+        recalled: out beside the valid one.
+        void: out, and never valid again, each with why: `IDENTITY` or `NIK_REPLACED`.
+        in_question: out, with an identity on which an officer has still to decide.
         ended: why the valid card is no longer good, `DEATH` or `REISSUED`; ``""`` while it is.
     """
 
@@ -103,14 +121,32 @@ class Issue:
     valid: Attempt | None
     recalled: tuple[Attempt, ...]
     ended: str = ""
+    void: tuple[tuple[Attempt, str], ...] = ()
+    in_question: tuple[Attempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A card that an officer's decision made due, to be made where ``claim`` was recorded."""
+
+    product: str
+    issue: int
+    claim: Claim
 
 
 def issues_of(resident: Resident) -> tuple[Issue, ...]:
     """Every issue ever tried, by product and number."""
+    if not resident.steps:
+        return ()
     steps: dict[tuple[str, int], dict[str, list[CardStep]]] = defaultdict(lambda: defaultdict(list))
     for step in resident.steps:
         steps[step.product, step.issue][step.attempt].append(step)
-    found = [_issue(*key, attempts, resident) for key, attempts in sorted(steps.items())]
+    claims = claims_of(resident)
+    is_replaced = replaced_by(resident) != 0
+    found = []
+    for (product, number), tried in sorted(steps.items()):
+        attempts = sorted((_attempt(one, resident, claims) for one in tried.values()), key=lambda one: one.first)
+        found.append(_issue(product, number, tuple(attempts), claims, is_replaced=is_replaced))
     is_dead = life_of(resident) == event_pb2.LIFE_STATE_DEAD
     latest: dict[str, int] = {}
     for one in found:
@@ -123,23 +159,56 @@ def issues_of(resident: Resident) -> tuple[Issue, ...]:
 
 
 def to_collect(resident: Resident) -> tuple[tuple[Issue, Attempt, str], ...]:
-    """Cards that are out and should not be, each with its issue and why: `DOUBLE`, `DEATH` or `REISSUED`."""
+    """Cards that are out and should not be, each with its issue and why.
+
+    Why: `NIK_REPLACED`, `IDENTITY`, `DOUBLE`, `DEATH` or `REISSUED`.
+    """
     found: list[tuple[Issue, Attempt, str]] = []
     for issue in issues_of(resident):
+        found += [(issue, one, why) for one, why in issue.void]
         found += [(issue, one, DOUBLE) for one in issue.recalled]
         if issue.valid is not None and issue.ended:
             found.append((issue, issue.valid, issue.ended))
     return tuple(found)
 
 
+def owed(resident: Resident) -> tuple[Owed, ...]:
+    """Cards of the standing identity that were asked for and that nobody makes or has made.
+
+    Only where an officer decided or an office corrected itself: everything else its own office's queue knows.
+
+    Under the issue that was asked for, or the next one where a card of that came out or may have.
+    """
+    claims = claims_of(resident)
+    standing = claims.standing
+    is_dead = life_of(resident) == event_pb2.LIFE_STATE_DEAD
+    is_plain = claims.decision is None and not claims.corrected
+    if is_plain or claims.is_on_hold or standing is None or is_dead or replaced_by(resident):
+        return ()
+    asked: dict[str, Claim] = {}
+    for claim in claims.counting:
+        if claim.issue and claims.agree(claim, standing):
+            asked.setdefault(claim.product, claim)
+    issues = issues_of(resident)
+    found = []
+    for product, claim in sorted(asked.items()):
+        tried = [one for issue in issues if issue.product == product for one in issue.attempts]
+        if any(one.state != VOID and bears(claims, one.claim) for one in tried):
+            continue
+        # A card that is spoiled is made again under its own issue.
+        is_free = not any(one.issue >= claim.issue and _is_taken(one) and one.state != SPOILED for one in tried)
+        found.append(Owed(product, claim.issue if is_free else next_issue(issues, product), claim))
+    return tuple(found)
+
+
+def bears(claims: Claims, claim: Claim | None) -> bool:
+    """Whether a card of this claim bears the standing identity; one of nobody's claim may."""
+    return claim is None or claims.standing is None or claims.agree(claim, claims.standing)
+
+
 def next_issue(issues: Iterable[Issue], product: str) -> int:
     """The first issue of a product above all of which a card came out or may have."""
-    taken = (
-        one.issue
-        for one in issues
-        if one.product == product
-        and any(attempt.was_printed or attempt.state in IN_HAND for attempt in one.attempts)
-    )
+    taken = (one.issue for one in issues if one.product == product and any(map(_is_taken, one.attempts)))
     return max(taken, default=0) + 1
 
 
@@ -149,15 +218,43 @@ def _ended(issue: Issue, latest: int, *, is_dead: bool) -> str:
     return REISSUED if issue.issue < latest else ""
 
 
-def _issue(product: str, issue: int, steps: dict[str, list[CardStep]], resident: Resident) -> Issue:
-    attempts = tuple(sorted((_attempt(taken, resident) for taken in steps.values()), key=lambda one: one.first))
+def _is_taken(attempt: Attempt) -> bool:
+    """A card of it came out, or may have."""
+    return attempt.was_printed or attempt.state in IN_HAND
+
+
+def _issue(product: str, issue: int, attempts: tuple[Attempt, ...], claims: Claims, *, is_replaced: bool) -> Issue:
     # Earliest first, and a stable sort: what is equal otherwise stays so, and the first one wins.
     out = sorted((one for one in attempts if one.state in OUT), key=lambda one: (one.out, one.first))
     out.sort(key=lambda one: (one.override, -one.fence))
-    return Issue(product, issue, attempts, out[0] if out else None, tuple(out[1:]))
+    if is_replaced:
+        return Issue(product, issue, attempts, None, (), void=tuple((one, NIK_REPLACED) for one in out))
+    good = [one for one in out if bears(claims, one.claim)]
+    lost = [one for one in out if one.claim is not None and claims.is_lost(one.claim)]
+    return Issue(
+        product, issue, attempts, good[0] if good else None, tuple(good[1:]),
+        void=tuple((one, IDENTITY) for one in lost),
+        in_question=tuple(one for one in out if one not in good and one not in lost),
+    )  # fmt: skip
 
 
-def _attempt(steps: list[CardStep], resident: Resident) -> Attempt:
+def _claim_of(attempt: list[CardStep], claims: Claims) -> Claim | None:
+    """Whose identity an attempt's card bears; ``attempt``: its steps in order."""
+    named = next((step.claim for step in reversed(attempt) if step.claim is not None), None)
+    if named is not None:
+        # A claim that has not come yet is nobody's: it says nothing against the card.
+        return claims.known.get(named)
+    first = attempt[0]
+    before = [one for one in claims.known.values() if one.version < first.version]
+    asked = [one for one in before if (one.product, one.issue) == (first.product, first.issue)]
+    own = [one for one in asked if one.version.node == first.version.node]
+    likely = own or asked or before
+    if not likely:
+        return None
+    return max((one for one in likely if bears(claims, one)), default=max(likely))
+
+
+def _attempt(steps: list[CardStep], resident: Resident, claims: Claims) -> Attempt:
     ordered = sorted(steps)
     name, product = ordered[0].attempt, ordered[0].product
     serial = next((step.serial for step in reversed(ordered) if step.serial), "")
@@ -177,6 +274,8 @@ def _attempt(steps: list[CardStep], resident: Resident) -> Attempt:
         last=ordered[-1].version,
         reason=next((step.reason for step in reversed(ordered) if step.reason), ""),
         out=next((step.version for step in ordered if step.state in OUT), ordered[0].version),
+        claim=_claim_of(ordered, claims),
+        waived=next((step.waived for step in reversed(ordered) if step.waived), ""),
     )
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sepe.card import Attempt, Issue, issues_of
-from sepe.resident import Claim, Resident, identities
+from sepe.claims import NIK_CONFLICT, claims_of
+from sepe.life import LIFE_ELSEWHERE, is_decided, needs_officer
+from sepe.replaced import REPLACED_TWICE, is_contested, replaced_by
+from sepe.replaced import words as replacements_of
+from sepe.resident import Claim, LifeChange, Replacement, Resident
 
-NIK_CONFLICT = "nik_conflict"
 DOUBLE_PRINT = "double_print"
+# What of a case of two numbers can be decided by hand, and how; the others close by what happens.
+DECIDABLE = (NIK_CONFLICT, LIFE_ELSEWHERE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +21,16 @@ class Case:
     """One thing to decide.
 
     Attributes:
-        kind: ``nik_conflict`` (one NIK, different identities; the card is on hold) or ``double_print``
-            (two cards out for one issue).
-        subject: what within the NIK it is about: ``""`` or ``product/issue``.
+        kind: ``nik_conflict`` (one NIK, different identities; the card is on hold), ``double_print`` (two cards
+        out for
+            one issue), ``life_elsewhere`` (a death from an office that never recorded the resident) or
+            ``replaced_twice`` (officers named two numbers instead of this one).
+        subject: what within the NIK it is about: ``""``, ``product/issue``, or the name of an event.
         is_open: no decision covers all that is known now.
         claims: for a conflict, the earliest claim of each identity, earliest first.
         cards: for a double print, the valid card first, then those to be collected.
+        change: the word on the resident's life that waits for an officer.
+        replacements: for two numbers, the officers' words, oldest first.
     """
 
     kind: str
@@ -29,33 +38,33 @@ class Case:
     is_open: bool
     claims: tuple[Claim, ...] = ()
     cards: tuple[Attempt, ...] = ()
+    change: LifeChange | None = None
+    replacements: tuple[Replacement, ...] = ()
 
 
 def cases_of(resident: Resident) -> tuple[Case, ...]:
     """Every case of one NIK, open and decided."""
     found: list[Case] = []
-    distinct = identities(resident)
+    claims = claims_of(resident)
+    distinct = claims.identities()
     if len(distinct) > 1:
-        found.append(Case(NIK_CONFLICT, "", not _is_settled(resident), tuple(distinct.values())))
+        # Under a NIK that is another one now, nothing is left to decide: its claims stand there.
+        is_open = claims.is_on_hold and not replaced_by(resident)
+        found.append(Case(NIK_CONFLICT, "", is_open, distinct))
     found += [_double_print(issue) for issue in issues_of(resident) if issue.recalled]
+    found += [
+        Case(LIFE_ELSEWHERE, str(one.version.event_id), not is_decided(resident, one), change=one)
+        for one in sorted(resident.life)
+        if needs_officer(resident, one)
+    ]
+    if is_contested(resident):
+        found.append(Case(REPLACED_TWICE, "", True, replacements=replacements_of(resident)))
     return tuple(found)
 
 
 def is_on_hold(resident: Resident) -> bool:
     """Whether no card may be printed until an officer decided."""
-    return len(identities(resident)) > 1 and not _is_settled(resident)
-
-
-def _is_settled(resident: Resident) -> bool:
-    """One decision saw a claim of every identity that is known now."""
-    identity_of = {claim.id: claim.identity for claim in resident.claims}
-    known = set(identity_of.values())
-    return any(
-        decision.case_kind == NIK_CONFLICT
-        and decision.keep in identity_of
-        and {identity_of[ref] for ref in decision.seen if ref in identity_of} >= known
-        for decision in resident.decisions
-    )
+    return claims_of(resident).is_on_hold
 
 
 def _double_print(issue: Issue) -> Case:

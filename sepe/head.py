@@ -33,7 +33,9 @@ REF = struct.Struct("<Q")
 REF_INDEX_BITS = 10
 HASH_MIX = 0x9E3779B97F4A7C15
 # Plain numbers: asking an enumeration for its member costs as much as parsing a small body.
-_RECORDED, _CARD_MOVED, _CASE_DECIDED = int(Kind.RECORDED), int(Kind.CARD_MOVED), int(Kind.CASE_DECIDED)
+_RECORDED, _CARD_MOVED = int(Kind.RECORDED), int(Kind.CARD_MOVED)
+# Words on whose a NIK is, counted as decisions: after one a NIK is always folded in full.
+WORDS = frozenset((int(Kind.CASE_DECIDED), int(Kind.NIK_REPLACED), int(Kind.CLAIM_CORRECTED)))
 
 
 @dataclass(slots=True)
@@ -46,7 +48,7 @@ class Head:
         identity_min: least identity hash of the claims, `NO_IDENTITY_MIN` without one.
         identity_max: greatest identity hash of the claims, `NO_IDENTITY_MAX` without one.
         prints: how many cards were reported printed.
-        decisions: how many officers' decisions.
+        decisions: how many officers' decisions, replaced numbers and corrected claims.
         checksum: sum of the events' hashes modulo 2**62; equal sets of events have equal sums.
         refs: pointers into the frame log, 8 bytes each, in the order of arrival.
     """
@@ -115,8 +117,8 @@ def add_frame(
             elif kind == _CARD_MOVED:
                 step = event_pb2.CardMoved.FromString(body)
                 prints = int(step.state == event_pb2.CARD_STATE_PRINTED)
-            elif kind == _CASE_DECIDED:
-                event_pb2.CaseDecided.FromString(body)
+            elif kind in WORDS:
+                body_of(kind, body)
                 decisions = 1
             elif kind in BODIES:
                 body_of(kind, body)

@@ -2,16 +2,22 @@
 
 Two offices rarely type a name alike: ``Maria Ta'ek``, ``MARIA TAEK``, ``MARIA  TA’EK``. A claim's identity is
 its name with case, spacing, punctuation and typographic width taken away, its birth date and its sex. Claims
-with equal keys agree and are duplicates; claims with different keys are a ``nik_conflict`` that a person
+that share a key agree and are duplicates; claims that share none are a ``nik_conflict`` that a person
 decides. Letters are never guessed: Yohanes and Johanes, or JOSÉ and JOSE, are different names here.
 
-The key is stored at the hub, so its bytes must never change: ``tests/unit/test_identity_key.py`` pins some.
+A claim has two keys: `identity_key` of the name as written, and `person_key` of the name without titles
+(`sepe.titles`). Either will do, for the first alone sees that HALIM and H ALIM may be one name, the second alone
+that H. YUSUF and YUSUF are. The hub's heads keep the first; equal ones need no look at the claims.
+
+The keys are stored, so their bytes must never change: ``tests/unit/test_identity_key.py`` pins some.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from hashlib import blake2b
+
+from sepe.titles import without_titles
 
 IDENTITY_KEY_BYTES = 8
 
@@ -26,8 +32,21 @@ _LETTER_APOSTROPHES = frozenset("\u02bb\u02bc")
 _new_hash = blake2b(digest_size=IDENTITY_KEY_BYTES).copy
 
 
+def person_key(name: str, birth_date_iso: str, sex: str) -> bytes:
+    """`identity_key` of the name without its titles."""
+    return identity_key(without_titles(name), birth_date_iso, sex)
+
+
+def keys_of(name: str, birth_date_iso: str, sex: str) -> frozenset[bytes]:
+    """Both keys of a claim; one where the name has no title."""
+    bare = without_titles(name)
+    keys = identity_key(name, birth_date_iso, sex)
+    return frozenset((keys,)) if bare == name else frozenset((keys, identity_key(bare, birth_date_iso, sex)))
+
+
 def identity_key(name: str, birth_date_iso: str, sex: str) -> bytes:
-    """Eight bytes that are equal exactly when two claims agree (but for a 64-bit collision).
+    """Eight bytes that are equal exactly when name as written, birth date and sex are (but for a 64-bit
+    collision).
 
     Args:
         name: as written; any case, spacing, punctuation.

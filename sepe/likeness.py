@@ -22,8 +22,9 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from sepe.case import is_on_hold
+from sepe.claims import identities, standing_claim
 from sepe.crdt import Register
-from sepe.resident import Resident, identities, standing_claim
+from sepe.resident import Resident
 
 SAME_PERSON = "same_person"
 # A key that more NIK share says nothing: what they have in common is common, or a batch of invented entries.
@@ -77,7 +78,7 @@ def sketch_of(resident: Resident) -> Sketch | None:
     standing = standing_claim(resident)
     if standing is None:
         return None
-    claims = list(identities(resident).values())[:IDENTITIES_MAX] if is_on_hold(resident) else [standing]
+    claims = identities(resident)[:IDENTITIES_MAX] if is_on_hold(resident) else [standing]
     return Sketch(
         tuple(sorted({(claim.name, claim.birth_date, claim.sex) for claim in claims})),
         _shown(resident.fields.get("birth_place")),

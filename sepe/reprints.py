@@ -50,6 +50,11 @@ def missing(product: str, reason: str, given: Mapping[str, str]) -> tuple[tuple[
     return tuple(group for group in NEEDED.get(reason, ()) if not any(given.get(key, "").strip() for key in group))
 
 
+def is_proven(given: Mapping[str, str]) -> bool:
+    """Whether everything that the law asks for a change of data was shown."""
+    return all(any(given.get(key, "").strip() for key in group) for group in NEEDED["data-change"])
+
+
 def shown(groups: tuple[tuple[str, ...], ...]) -> str:
     """Missing evidence as the operator reads it."""
     return "; ".join(" atau ".join(f"{TITLES[key]} ({key})" for key in group) for group in groups)

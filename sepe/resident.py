@@ -2,7 +2,8 @@
 
 A record is a handful of grow-only sets, so its join is their union and its laws are plain to see. What
 people read (fields, life, cards, cases) is derived from the sets: the rules stand in this module and in
-`sepe.card` and `sepe.case`. The same events give the same record in any order; that is the whole merge.
+`sepe.claims`, `sepe.card` and `sepe.case`. The same events give the same record in any order; that is the whole
+merge.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import NamedTuple
 
 from sepe.crdt import Register, Version
 from sepe.events import Event, body_of
-from sepe.identity import identity_key
+from sepe.identity import identity_key, person_key
 from sepe.ids import EventId
+from sepe.reprints import is_proven
 from sepe.wire.v1 import event_pb2
 
 IDENTITY_FIELDS = ("name", "birth_date", "sex")
@@ -27,7 +29,12 @@ RESIDENT_FIELDS = (
 
 
 class Claim(NamedTuple):
-    """One enrolment's assertion that a NIK belongs to these identity fields."""
+    """One enrolment's assertion that a NIK belongs to these identity fields.
+
+    Attributes:
+        issue: which issue of the product it asked for, 0 where nothing is printed.
+        is_proven: the recording names what the law asks for a change of data.
+    """
 
     version: Version
     name: str
@@ -35,15 +42,45 @@ class Claim(NamedTuple):
     sex: str
     product: str
     reason: str
+    issue: int = 0
+    is_proven: bool = False
 
     @property
     def id(self) -> EventId:
         return self.version.event_id
 
     @property
-    def identity(self) -> bytes:
-        """Equal for two claims that mean the same person."""
-        return identity_key(self.name, self.birth_date, self.sex)
+    def keys(self) -> tuple[bytes, bytes]:
+        """Two claims that share one of these mean the same person (`sepe.identity`)."""
+        fields = self.name, self.birth_date, self.sex
+        return identity_key(*fields), person_key(*fields)
+
+
+class Correction(NamedTuple):
+    """An office's word that it had typed somebody's identity wrong, with the whole identity anew."""
+
+    version: Version
+    corrects: frozenset[EventId]
+    name: str
+    birth_date: str
+    sex: str
+    reason: str
+    is_proven: bool
+
+
+class Replacement(NamedTuple):
+    """An officer's word that this NIK was another one (``new_nik``), or that another was this one (``old_nik``).
+
+    The other number is 0 in each; both 0: this NIK counts again.
+    """
+
+    version: Version
+    new_nik: int
+    old_nik: int
+    why: str
+    reason: str
+    officer: str
+    seen: frozenset[EventId]
 
 
 class LifeChange(NamedTuple):
@@ -67,6 +104,8 @@ class CardStep(NamedTuple):
     fence: int
     reason: str
     override: bool
+    claim: EventId | None = None
+    waived: str = ""
 
 
 class Withdrawal(NamedTuple):
@@ -112,6 +151,8 @@ class Resident:
     steps: frozenset[CardStep] = frozenset()
     decisions: frozenset[Decision] = frozenset()
     withdrawals: frozenset[Withdrawal] = frozenset()
+    corrections: frozenset[Correction] = frozenset()
+    replacements: frozenset[Replacement] = frozenset()
 
     def join(self, other: Resident) -> Resident:
         """The least record that holds both."""
@@ -129,6 +170,8 @@ class Resident:
             self.steps | other.steps if other.steps else self.steps,
             self.decisions | other.decisions if other.decisions else self.decisions,
             self.withdrawals | other.withdrawals if other.withdrawals else self.withdrawals,
+            self.corrections | other.corrections if other.corrections else self.corrections,
+            self.replacements | other.replacements if other.replacements else self.replacements,
         )
 
 
@@ -173,6 +216,7 @@ def lift(event: Event) -> Resident:
             step = CardStep(
                 version, body.product, body.issue, body.attempt, body.state,
                 body.serial, body.fence, body.reason, body.override,
+                _ref(body.claim) if body.HasField("claim") else None, body.waived,
             )  # fmt: skip
             return Resident(steps=frozenset({step}))
         case event_pb2.CaseDecided():
@@ -188,45 +232,27 @@ def lift(event: Event) -> Resident:
                 body.issue,
             )  # fmt: skip
             return Resident(withdrawals=frozenset({withdrawal}))
+        case event_pb2.ClaimCorrected():
+            correction = Correction(
+                version, frozenset(_ref(ref) for ref in body.corrects), body.name, body.birth_date, body.sex,
+                body.reason, is_proven(body.evidence),
+            )  # fmt: skip
+            return Resident(corrections=frozenset({correction}))
+        case event_pb2.NikReplaced():
+            replacement = Replacement(
+                version, body.new_nik, body.old_nik, body.why, body.reason, body.officer,
+                frozenset(_ref(ref) for ref in body.seen),
+            )  # fmt: skip
+            return Resident(replacements=frozenset({replacement}))
         case _:
             return NOBODY
 
 
-def identities(resident: Resident) -> dict[bytes, Claim]:
-    """The distinct identities claimed, each with its earliest claim, earliest first."""
-    first: dict[bytes, Claim] = {}
-    for claim in sorted(resident.claims):
-        first.setdefault(claim.identity, claim)
-    return first
-
-
-def standing_claim(resident: Resident) -> Claim | None:
-    """The claim whose identity the record shows: the one an officer kept last, else the earliest."""
-    by_id = {claim.id: claim for claim in resident.claims}
-    for decision in sorted(resident.decisions, reverse=True):
-        if decision.case_kind == "nik_conflict" and decision.keep in by_id:
-            return by_id[decision.keep]
-    return min(resident.claims, default=None)
-
-
-def life_of(resident: Resident) -> int:
-    """A ``LifeState``: the furthest of alive < moved < dead that was said since the last court order.
-
-    A court order sets the state whatever it was, so a wrong death can be undone.
-    """
-    orders = [change for change in resident.life if change.court_order]
-    base = max(orders) if orders else None
-    said = [event_pb2.LIFE_STATE_ALIVE] if base is None else [base.state]
-    said += [
-        change.state
-        for change in resident.life
-        if not change.court_order and (base is None or change.version > base.version)
-    ]
-    return max(said)
-
-
 def _lift_recorded(version: Version, body: event_pb2.Recorded) -> Resident:
-    claim = Claim(version, body.name, body.birth_date, body.sex, body.product, body.reason)
+    claim = Claim(
+        version, body.name, body.birth_date, body.sex, body.product, body.reason, body.issue,
+        body.reason == "data-change" and is_proven(body.extra),
+    )  # fmt: skip
     given = {name: value for name in RESIDENT_FIELDS if (value := getattr(body, name))}
     if body.extra:
         given.update(body.extra)

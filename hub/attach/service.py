@@ -19,9 +19,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from hub.attach.store import Answer, AttachmentStore
 from hub.dispatch.book import own_entry
 from hub.dispatch.frames import FrameCache
-from hub.dispatch.orders import photo_of
+from hub.dispatch.orders import owed_claim, photo_of
 from hub.ingest.writer import WriterThread, shown
-from hub.merge import registry
+from hub.merge import project, registry
 from sepe.errors import InvalidInputError, PeerProtocolError, TransientError
 from sepe.ids import HUB_NODE
 from sepe.rpc.v1 import attachments_pb2 as rpc
@@ -157,7 +157,7 @@ class AttachmentsService(attachments_pb2_grpc.AttachmentsServicer):
             yield rpc.GetResponse(data=photo[at : at + PIECE_BYTES])
 
     def _photo(self, request: rpc.GetRequest) -> bytes:
-        """The photo, for the machine that has the right to print the card on which it belongs and no other.
+        """The photo, for the machine that has the right to print the card on which it belongs, or owes it.
 
         Raises:
             PeerProtocolError: that machine did not ask just now, or its card has another photo or none.
@@ -168,9 +168,11 @@ class AttachmentsService(attachments_pb2_grpc.AttachmentsServicer):
         log, key = self._store.log, (request.nik, request.product, request.issue)
         with translated():
             entry = own_entry(log, *key) if request.nik <= NIK_MAX else None
-            if entry is None or entry.holder != request.node:
+            events = self._frames.events_of(log, request.nik) if request.nik <= NIK_MAX else []
+            owed = owed_claim(project.fold_events(events), request.product, request.issue)
+            is_owed_here = owed is not None and owed.version.node == request.node
+            if not is_owed_here and (entry is None or entry.holder != request.node):
                 raise PeerProtocolError("not_holder")
-            events = self._frames.events_of(log, request.nik)
         if not request.sha256 or photo_of(events, request.product, request.issue) != request.sha256:
             raise PeerProtocolError("other_photo")
         try:

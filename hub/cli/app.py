@@ -10,8 +10,8 @@ import importlib
 import typer
 
 MODULES = (
-    "hub.cli.setup", "hub.cli.look", "hub.cli.duplicates",
-    "hub.cli.attach", "hub.cli.repair", "hub.cli.rights", "hub.cli.keep",
+    "hub.cli.setup", "hub.cli.look", "hub.cli.duplicates", "hub.cli.attach", "hub.cli.repair", "hub.cli.decide",
+    "hub.cli.rights", "hub.cli.keep",
     "hub.cli.verify", "hub.cli.blanks", "hub.cli.dispatch", "hub.cli.move", "hub.cli.partitions", "hub.cli.broker",
     "hub.cli.accounts", "hub.cli.leaf",
     "hub.cli.run",

@@ -23,7 +23,7 @@ from hub.read import cases as read_cases
 from hub.read import export as read_export
 from hub.read import status as read_status
 from hub.read.hints import hints as read_hints
-from hub.read.person import at_ms
+from hub.read.person import LIFE_NAMES, at_ms
 from hub.read.person import person as read_person
 from hub.stock.index import stock_books
 from sepe.errors import InvalidInputError
@@ -53,6 +53,8 @@ class CaseKind(StrEnum):
     double_print = "double_print"
     blank_conflict = "blank_conflict"
     same_person = "same_person"
+    life_elsewhere = "life_elsewhere"
+    replaced_twice = "replaced_twice"
 
 
 EXPORTS: dict[What, Callable[[Connection], Iterator[dict[str, Any]]]] = {
@@ -210,6 +212,26 @@ def cases(
             )
         for card in one.get("cards", ()):
             print(f"  {'valid ' if card['valid'] else 'recall'}  {card['serial']} from {card['node']}")
+        if change := one.get("change"):
+            state = LIFE_NAMES.get(change["state"], change["state"])
+            print(f"  {state} by {change['document']} from {change['node']}")
+        for word in one.get("words", ()):
+            print(
+                f"  {masked(word['new_nik'])} ({word['why']}) by {word['officer']} {word['at']}: {word['reason']}"
+            )
+        for word in one.get("revised", ()):
+            print(f"  revised: {_decided(word, one)}")
+        if decision := one.get("decision"):
+            print(f"  {_decided(decision, one)}")
+
+
+def _decided(decision: dict[str, Any], case: dict[str, Any]) -> str:
+    """Who kept what, when and why."""
+    numbers = {claim["event"]: f"claim {claim['number']}" for claim in case.get("claims", ())}
+    kept = numbers.get(decision["keep"], decision["keep"] or "nothing")
+    if "change" in case:
+        kept = "accepted" if decision["keep"] else "refused"
+    return f"{kept} kept by {decision['officer']} {decision['at']}: {decision['reason']}"
 
 
 def _show_hints(directory: Path, *, include_decided: bool, as_json: bool) -> None:

@@ -18,7 +18,6 @@ from hub.merge.proving import VIA_IMPORT, Arrival
 from hub.merge.rebuild import rebuild as rebuild_log
 from hub.merge.store import HubStore
 from hub.quarantine import shelf
-from hub.read import cases as read_cases
 from hub.read.person import at_ms
 from sepe.errors import InvalidInputError
 from sepe.sync.centre import Judgement
@@ -36,7 +35,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(rebuild)
     app.command("import")(import_frames)
-    app.command()(decide)
     quarantine = typer.Typer(no_args_is_help=True, help="Frames that were not merged: look, release, discard.")
     quarantine.command("list")(quarantine_list)
     quarantine.command("release")(quarantine_release)
@@ -110,34 +108,6 @@ def import_frames(
         say(f"sepe: {fault}. What stands before the damage was taken in")
     if fault or refused:
         raise typer.Exit(PARTLY)
-
-
-def decide(  # noqa: PLR0917 - options of one command
-    directory: Directory,
-    case: Annotated[str, typer.Argument(metavar="CASE", help="Its id, or the beginning of it.")],
-    keep: Annotated[
-        str,
-        typer.Option(
-            "--keep",
-            help="The claim that stays: its number, or its event's name. Of a same_person hint: a NIK, or both.",
-        ),
-    ],
-    reason: Annotated[str, typer.Option("--reason", help="What the decision rests on.")],
-    officer: Annotated[str, typer.Option("--officer", help="Who decides; else the login name.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """An officer's decision on a case; itself an event, so it is never lost or undone silently.
-
-    Example: sepe hub decide ./hub CASE --keep 1 --reason "akta kelahiran 474/2024"
-    """
-    with opened(directory) as store:
-        found, event = read_cases.decide(
-            store, case, keep, reason=reason, officer=officer or login(), now_ms=now_ms()
-        )
-    if as_json:
-        emit({**found, "event": str(event)})
-    else:
-        print(f"{found['id']} {'still open: a claim came that you had not seen' if found['open'] else 'decided'}")
 
 
 def quarantine_list(

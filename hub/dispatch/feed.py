@@ -11,8 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hub.dispatch.moves import BlanksOrder
-from sepe import card, case
-from sepe.resident import Resident, identities, life_of, standing_claim
+from sepe import card
+from sepe.claims import claims_of
+from sepe.life import life_of
+from sepe.replaced import replaced_by as replaced_by_of
+from sepe.resident import Resident
 from sepe.rights import Entry
 from sepe.rpc.v1 import rights_pb2
 from sepe.wire.v1 import event_pb2
@@ -80,14 +83,17 @@ def ask_to_let_go(
 
 
 def tell_card(
-    connection: Connection, node: str, nik: int, product: str, issue: int, *, from_node: str, reason: str
-) -> None:
-    """Have a card printed by the machine that holds its right now.
+    connection: Connection, node: str, nik: int, product: str, issue: int, *, from_node: str, reason: str,
+    by_decision: bool = False,
+) -> None:  # fmt: skip
+    """Have a card printed by the machine that holds its right now, or that recorded whom an officer kept.
 
     What is to be printed is put in when the list is read (`hub.dispatch.orders`), so the list holds nothing of the
     resident that the log does not hold, and says what is known then.
     """
-    order = rights_pb2.CardOrder(product=product, issue=issue, from_node=from_node, reason=reason)
+    order = rights_pb2.CardOrder(
+        product=product, issue=issue, from_node=from_node, reason=reason, by_decision=by_decision
+    )
     tell(connection, node, CARD, nik, product, issue, rights_pb2.Change(card=order))
 
 
@@ -114,12 +120,15 @@ def tell_roll(connection: Connection, nodes: Iterable[str], kecamatan_code: str,
         tell(connection, node, ROLL, int(kecamatan_code), "", 0, rights_pb2.Change(roll=right))
 
 
-def tell_standing(connection: Connection, nik: int, resident: Resident, others: Iterable[str]) -> None:
+def tell_standing(
+    connection: Connection, nik: int, resident: Resident, others: Iterable[str], *, replaced_by: int = 0
+) -> None:
     """Say what decides over a resident's cards, to every machine that has to do with him and to ``others``.
 
     Who is alive, undisputed and has no card to be collected is not worth a word, unless there was another one.
     """
     standing = standing_of(resident)
+    standing.replaced_by = replaced_by or replaced_by_of(resident)
     nodes = {claim.version.node for claim in resident.claims} | {step.version.node for step in resident.steps}
     told = {
         node for (node,) in connection.execute("SELECT node FROM feed WHERE kind = ? AND nik = ?", (STANDING, nik))
@@ -131,21 +140,23 @@ def tell_standing(connection: Connection, nik: int, resident: Resident, others: 
 
 def standing_of(resident: Resident) -> rights_pb2.Standing:
     """What of a record decides over cards."""
-    standing = rights_pb2.Standing(
-        on_hold=case.is_on_hold(resident), life=event_pb2.LifeState.ValueType(life_of(resident))
-    )
-    decisions = sorted(one for one in resident.decisions if one.case_kind == case.NIK_CONFLICT)
-    claim = standing_claim(resident)
-    if decisions and claim is not None and not standing.on_hold:
-        standing.settled.extend(sorted(identities(resident)))
-        standing.keep = claim.identity
-        standing.reason = decisions[-1].reason
+    claims = claims_of(resident)
+    found = rights_pb2.Standing(on_hold=claims.is_on_hold, life=event_pb2.LifeState.ValueType(life_of(resident)))
+    standing = claims.standing
+    if standing is not None and not claims.is_on_hold and len(set(claims.number.values())) > 1:
+        # An officer decided, or an office corrected itself: what stays, and what else was ever claimed.
+        found.settled.extend(sorted({key for claim in claims.known.values() for key in claim.keys}))
+        found.kept.extend(
+            sorted({key for claim in claims.known.values() if claims.agree(claim, standing) for key in claim.keys})
+        )
+        found.keep = standing.keys[0]
+        found.reason = claims.decision.reason if claims.decision is not None else ""
     for issue, attempt, reason in card.to_collect(resident):
-        standing.recalls.add(
+        found.recalls.add(
             product=issue.product, issue=issue.issue, attempt=attempt.attempt, serial=attempt.serial,
             node=attempt.node, reason=reason,
         )  # fmt: skip
-    return standing
+    return found
 
 
 def list_id(connection: Connection) -> bytes:

@@ -8,8 +8,10 @@ from hub.dispatch.book import entry_of
 from hub.dispatch.frames import FrameCache
 from hub.merge import project
 from sepe import card
+from sepe.claims import Claims, claims_of
 from sepe.events import Event, Kind
 from sepe.hlc import wall_ms_of
+from sepe.resident import Claim, Resident
 from sepe.rpc.v1 import rights_pb2
 from sepe.wire.v1 import event_pb2
 from sepe_io.sqlite import Connection
@@ -18,20 +20,31 @@ from sepe_io.sqlite import Connection
 def fill(connection: Connection, frames: FrameCache, node: str, change: rights_pb2.Change) -> None:
     """Put the recording into an order for a card, unless there is nothing to print any more.
 
-    The right went elsewhere, a card is out already: a machine that reads its list once more, after a restore, must
-    not begin anew.
+    The right went elsewhere, a card is out already, an officer decided anew: a machine that reads its list once
+    more, after a restore, must not begin anew.
 
     Raises:
         StorageDamagedError: a frame with the resident's events cannot be read.
     """
     order = change.card
-    entry, _ = entry_of(connection, change.nik, order.product, order.issue)
     events = frames.events_of(connection, change.nik)
-    asked = recording_of(events, order.product, order.issue)
-    if entry.holder != node or asked is None or _is_out(events, order):
-        return
-    order.asked_ms = wall_ms_of(asked.stamp)
-    order.recorded.CopyFrom(content(events, asked))
+    resident = project.fold_events(events)
+    claims = claims_of(resident)
+    if order.by_decision:
+        claim = owed_claim(resident, order.product, order.issue)
+        if claim is None or claim.version.node != node:
+            return
+        asked_ms = wall_ms_of(claim.version.stamp)
+    else:
+        asked = recording_of(events, order.product, order.issue)
+        entry, _ = entry_of(connection, change.nik, order.product, order.issue)
+        if entry.holder != node or asked is None or _is_out(resident, order):
+            return
+        claim, asked_ms = claims.final(claims.known[asked.id]), wall_ms_of(asked.stamp)
+    order.asked_ms = asked_ms
+    order.claim.CopyFrom(event_pb2.EventRef(node=claim.id.node, epoch=claim.id.epoch, seq=claim.id.seq))
+    order.recorded.CopyFrom(content(events, claims, claim))
+    order.recorded.product, order.recorded.issue = order.product, order.issue
 
 
 def recording_of(events: Sequence[Event], product: str, issue: int) -> Event | None:
@@ -46,24 +59,47 @@ def recording_of(events: Sequence[Event], product: str, issue: int) -> Event | N
     return found
 
 
-def content(events: Sequence[Event], asked: Event) -> event_pb2.Recorded:
-    """What is printed: the recording that asked for the card over what others said where it said nothing."""
+def content(events: Sequence[Event], claims: Claims, claim: Claim) -> event_pb2.Recorded:
+    """What is printed for a claim: its recording, over what agreeing ones said where it said nothing.
+
+    Nothing of a recording that speaks of somebody else.
+    """
     found = event_pb2.Recorded()
+    last = event_pb2.Recorded()
     for event in sorted(events, key=_order):
-        if event.kind == Kind.RECORDED:
-            found.MergeFrom(event_pb2.Recorded.FromString(event.body))
-    found.MergeFrom(event_pb2.Recorded.FromString(asked.body))
+        known = claims.known.get(event.id)
+        if event.kind != Kind.RECORDED or known is None:
+            continue
+        body = event_pb2.Recorded.FromString(event.body)
+        final = claims.final(known)
+        if claims.agree(final, claim):
+            found.MergeFrom(body)
+        if final.id == claim.id:
+            last.MergeFrom(body)
+    found.MergeFrom(last)
+    found.name, found.birth_date, found.sex = claim.name, claim.birth_date, claim.sex
     return found
 
 
 def photo_of(events: Sequence[Event], product: str, issue: int) -> bytes:
     """The SHA-256 of the photo that a card is drawn with, empty for none."""
-    asked = recording_of(events, product, issue)
-    return b"" if asked is None else content(events, asked).photo_sha256
+    resident = project.fold_events(events)
+    claims, claim = claims_of(resident), owed_claim(resident, product, issue)
+    if claim is None:
+        asked = recording_of(events, product, issue)
+        if asked is None:
+            return b""
+        claim = claims.final(claims.known[asked.id])
+    return content(events, claims, claim).photo_sha256
 
 
-def _is_out(events: Sequence[Event], order: rights_pb2.CardOrder) -> bool:
-    issues = card.issues_of(project.fold_events(events))
+def owed_claim(resident: Resident, product: str, issue: int) -> Claim | None:
+    """The claim for which a card of this issue is owed; see `sepe.card.owed`."""
+    return next((one.claim for one in card.owed(resident) if (one.product, one.issue) == (product, issue)), None)
+
+
+def _is_out(resident: Resident, order: rights_pb2.CardOrder) -> bool:
+    issues = card.issues_of(resident)
     return any(
         one.product == order.product and one.issue >= order.issue and one.valid is not None for one in issues
     )

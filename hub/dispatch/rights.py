@@ -11,6 +11,7 @@ the claimant                                           gets
 =====================================================  ==================================================
 is not enrolled, or shut out                           ``unknown_node``, ``revoked``
 asks for a NIK in an open conflict of identities       ``nik_conflict``
+asks for a NIK that is another one now                 ``nik_replaced``
 asks for a NIK whose owner is dead                     ``dead``
 asks for an issue of which a card is out               ``already_printed``: where, when, on which blank
 asks for an issue below one that is out                ``superseded``, and by whom
@@ -41,11 +42,14 @@ from hub.dispatch.book import entry_of, entry_of_roll, own_entries, own_entry
 from hub.dispatch.frames import FrameCache, refs_of
 from hub.dispatch.moves import Reroute
 from hub.merge import project, registry
-from sepe import card, case
+from sepe import card
+from sepe.claims import claims_of
 from sepe.events import Draft, Event, Kind, draft
 from sepe.hlc import wall_ms_of
 from sepe.ids import HUB_NODE
-from sepe.resident import Resident, life_of
+from sepe.life import life_of
+from sepe.replaced import replaced_by, with_older
+from sepe.resident import Resident
 from sepe.rights import (
     FENCE_MAX,
     HOME_FENCE,
@@ -169,7 +173,7 @@ class RightsDesk:
             self.give_back(RightReturn(*key, claim.node, entry.fence))
             entry, is_written = self.entry(key)
         events = self._events(claim.nik)
-        resident = project.fold_events(events) if events else None
+        resident = self._record(claim.nik, events) if events else None
         obstacle = None if resident is None else self.obstacle(resident, claim, entry)
         if obstacle is not None:
             return obstacle
@@ -236,7 +240,7 @@ class RightsDesk:
             return None
         claim = RightClaim(*elsewhere.key, elsewhere.to_node)
         events = self.frames.events_of(self.connection, elsewhere.nik)
-        resident = project.fold_events(events)
+        resident = self._record(elsewhere.nik, events)
         if self.obstacle(resident, claim, free) is not None:
             return None
         return claimed(free, elsewhere.to_node, used=_highest_fence(resident, claim))
@@ -257,6 +261,12 @@ class RightsDesk:
             return self.frames.events_at(self.connection, nik, self._refs.get(nik, b""))
         return self.frames.events_of(self.connection, nik)
 
+    def _record(self, nik: int, events: list[Event]) -> Resident:
+        return with_older(
+            project.fold_events(events), nik,
+            lambda old_nik: project.fold_events(self.frames.events_of(self.connection, old_nik)),
+        )  # fmt: skip
+
     def _roll(self, nik: int) -> Entry:
         code = kecamatan_of(nik)
         found = self._rolls.get(code)
@@ -266,7 +276,10 @@ class RightsDesk:
 
     def obstacle(self, resident: Resident, claim: RightClaim, entry: Entry) -> Answer | None:
         """Why no card of this issue may be made now, whoever holds the right."""
-        if case.is_on_hold(resident):
+        if replaced_by(resident):
+            return Answer(False, entry.holder, entry.fence, "nik_replaced")
+        claims = claims_of(resident)
+        if claims.is_on_hold:
             return Answer(False, entry.holder, entry.fence, "nik_conflict")
         if life_of(resident) == event_pb2.LIFE_STATE_DEAD:
             return Answer(False, entry.holder, entry.fence, "dead")
@@ -282,7 +295,9 @@ class RightsDesk:
                     serial=found.valid.serial, next_issue=card.next_issue(issues, claim.product),
                 )  # fmt: skip
             for attempt in found.attempts if found.issue == claim.issue else ():
-                if attempt.state in card.IN_HAND and attempt.node != claim.node:
+                # What may come out with an identity that lost is void already.
+                is_lost = attempt.claim is not None and claims.is_lost(attempt.claim)
+                if attempt.state in card.IN_HAND and attempt.node != claim.node and not is_lost:
                     return replace(
                         self._seen(Answer(False, attempt.node, attempt.fence, "in_hand"), attempt.node),
                         card_state=project.state_name(attempt.state), serial=attempt.serial,

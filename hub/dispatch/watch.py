@@ -1,26 +1,25 @@
 """Cards that a person at the centre must see: those that were forced, and those that are to be collected.
 
-The merge marks a resident here when an event may change that (`mark`), and the projector of cases brings those
-with several cards. Either way `note` writes what the record says into two lists and tells the offices.
+The merge marks a resident for the projector of cases when an event may change that (`marks`), beside those that
+may hold a case. The projector brings him here, and `note` writes what the record says into two lists and tells the
+offices.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 
 from hub.dispatch import feed
 from hub.dispatch.book import entry_of_roll
-from hub.merge import log
 from sepe import card
 from sepe.codec import Columns
-from sepe.errors import PeerProtocolError
-from sepe.events import Event, Kind
+from sepe.events import Kind
 from sepe.hlc import wall_ms_of
-from sepe.resident import Resident, join_all, lift
-from sepe_io.sqlite import Connection, StorageDamagedError, transaction, translated
+from sepe.resident import Resident
+from sepe_io.sqlite import Connection
 
-NIKS_MAX = 500
+# Since this version of the contract, see `sepe.sync.centre.CONTRACT`.
+ORDERS_CONTRACT = 2
 _NIK_MAX = 10**16 - 1
 _MARKS = frozenset({int(Kind.LIFE_CHANGED), int(Kind.CARD_WITHDRAWN)})
 _CARD_MOVED = int(Kind.CARD_MOVED)
@@ -45,35 +44,17 @@ def marks(columns: Columns) -> tuple[tuple[int, int], ...]:
 
 
 def mark(connection: Connection, niks: Iterable[int]) -> None:
-    """Have the cards of these residents looked at."""
-    connection.executemany("INSERT OR IGNORE INTO card_mark (nik) VALUES (?)", [(nik,) for nik in sorted(niks)])
+    """Have these residents looked at by the projector."""
+    connection.executemany("INSERT OR IGNORE INTO dirty (nik) VALUES (?)", [(nik,) for nik in sorted(niks)])
 
 
-def project(connection: Connection) -> int:
-    """Look at every marked resident; return how many."""
-    done = after = 0
-    while True:
-        with translated():
-            rows = connection.execute(
-                "SELECT nik FROM card_mark WHERE nik > ? ORDER BY nik LIMIT ?", (after, NIKS_MAX)
-            ).fetchall()
-        if not rows:
-            return done
-        niks = [nik for (nik,) in rows]
-        with transaction(connection):
-            for nik in niks:
-                # A damaged frame keeps this resident marked until it is back, and nobody else.
-                with suppress(StorageDamagedError):
-                    note(connection, nik, _fold(log.events_of(connection, [nik])[nik]))
-                    connection.execute("DELETE FROM card_mark WHERE nik = ?", (nik,))
-                    done += 1
-        after = niks[-1]
-
-
-def note(connection: Connection, nik: int, resident: Resident) -> None:
+def note(connection: Connection, nik: int, resident: Resident, instead: int = 0) -> None:
     """Write down a resident's forced cards and those to be collected, and tell the offices.
 
     Part of the caller's transaction.
+
+    Args:
+        instead: the NIK that counts instead of this one, 0 for none.
     """
     for table in ("forced_card", "recalled_card"):
         connection.execute(f"DELETE FROM {table} WHERE nik = ?", (nik,))
@@ -83,7 +64,7 @@ def note(connection: Connection, nik: int, resident: Resident) -> None:
         [
             (nik, one.attempt, issue.product, issue.issue, one.node, one.serial, one.state, _why(resident, one),
              wall_ms_of(one.first.stamp))
-            for issue in card.issues_of(resident) for one in issue.attempts if one.override
+            for issue in card.issues_of(resident) for one in issue.attempts if one.override or one.waived
         ],
     )  # fmt: skip
     connection.executemany(
@@ -102,19 +83,26 @@ def note(connection: Connection, nik: int, resident: Resident) -> None:
             (nik, nik),
         )
     ]
-    feed.tell_standing(connection, nik, resident, [*concerned, entry_of_roll(connection, nik).holder])
+    feed.tell_standing(
+        connection, nik, resident, [*concerned, entry_of_roll(connection, nik).holder], replaced_by=instead
+    )
+    for one in card.owed(resident):
+        node = one.claim.version.node
+        if _understands_orders(connection, node):
+            feed.tell_card(
+                connection, node, nik, one.product, one.issue, from_node="", reason="", by_decision=True
+            )
+
+
+def _understands_orders(connection: Connection, node: str) -> bool:
+    """Whether this office knows what an order by an officer's decision is; an older one would print two cards."""
+    row = connection.execute("SELECT contract FROM node WHERE node = ?", (node,)).fetchone()
+    return row is not None and row[0] >= ORDERS_CONTRACT
 
 
 def _why(resident: Resident, attempt: card.Attempt) -> str:
     """The supervisor's reason: of the first step that says the card was forced."""
-    steps = sorted(one for one in resident.steps if one.attempt == attempt.attempt and one.override)
+    steps = sorted(
+        one for one in resident.steps if one.attempt == attempt.attempt and (one.override or one.waived)
+    )
     return next((one.reason for one in steps if one.reason), "")
-
-
-def _fold(events: Iterable[Event]) -> Resident:
-    """The record without the events that were parked when they were merged."""
-    found = []
-    for event in events:
-        with suppress(PeerProtocolError):
-            found.append(lift(event))
-    return join_all(found)

@@ -18,7 +18,9 @@ from hub.merge import log
 from hub.merge.project import fold_events, state_name
 from sepe.card import issues_of
 from sepe.case import cases_of
-from sepe.resident import Resident, life_of, standing_claim
+from sepe.claims import standing_claim
+from sepe.life import life_of
+from sepe.resident import Resident
 from sepe_io.sqlite import Connection
 
 # nik, events, claims, identity_min, identity_max, prints, decisions, checksum.

@@ -67,8 +67,20 @@ def add_rows(connection: Connection, rows: HeadRows, table: str) -> None:
         embedded.write_heads(connection, rows, table)
     if table == "head":
         # A row that was there already is looked at by a trigger.
-        marks = [(nik,) for nik in rows.suspects().tolist()]
+        marks = [(nik,) for nik in {*rows.suspects().tolist(), *_watched(connection, rows)}]
         connection.executemany("INSERT OR IGNORE INTO dirty (nik) VALUES (?)", marks)
+
+
+def _watched(connection: Connection, rows: HeadRows) -> list[int]:
+    """Of these NIK, those with a death from elsewhere: any further event may give it authority."""
+    watched = connection.execute(
+        # The kind as a literal, so that the index is used that holds these alone.
+        "SELECT DISTINCT nik FROM resident_case WHERE kind = 'life_elsewhere'"
+    ).fetchall()
+    if not watched:
+        return []
+    here = set(rows.niks.tolist())
+    return [nik for (nik,) in watched if nik in here]
 
 
 def write_parked(connection: Connection, frame_number: int, parked: list[Parked], table: str = "parked") -> None:

@@ -18,11 +18,14 @@ from typing import Any
 from hub.dispatch import watch
 from hub.merge import log
 from sepe import card, case
+from sepe.claims import Claims, claims_of, identities
 from sepe.errors import PeerProtocolError
 from sepe.events import Event
 from sepe.head import REF
 from sepe.hlc import wall_ms_of
-from sepe.resident import Claim, Resident, identities, join_all, lift
+from sepe.nik import NIK_DIGITS
+from sepe.replaced import REPLACED_TWICE, STEPS_MAX, replaced_by, with_older
+from sepe.resident import Claim, Decision, Resident, join_all, lift
 from sepe_io.logs import logger
 from sepe_io.sqlite import Connection, StorageDamagedError, transaction, translated
 
@@ -65,6 +68,29 @@ def project(connection: Connection, niks: Sequence[int] | None = None) -> int:
 def fold_events(events: Iterable[Event]) -> Resident:
     """`sepe.resident.fold` without the events that were parked when they were merged."""
     return join_all(_readable(events))
+
+
+def whole_record(connection: Connection, nik: int, events: Iterable[Event]) -> Resident:
+    """The record of a NIK with what it has from older numbers that are this one now; ``events``: its own.
+
+    Raises:
+        StorageDamagedError: events of an older number cannot be read.
+    """
+    return with_older(
+        fold_events(events), nik, lambda old_nik: fold_events(log.events_of(connection, [old_nik])[old_nik])
+    )
+
+
+def last_of(connection: Connection, nik: int, resident: Resident) -> int:
+    """The NIK that counts in the end instead of this one; 0: this one does, or the words go in a circle."""
+    passed, found = {nik}, replaced_by(resident)
+    while found and found not in passed and len(passed) <= STEPS_MAX:
+        passed.add(found)
+        further = replaced_by(fold_events(log.events_of(connection, [found])[found]))
+        if not further:
+            return found
+        found = further
+    return 0
 
 
 def _readable(events: Iterable[Event]) -> Iterator[Resident]:
@@ -111,7 +137,8 @@ def _fold_readable(connection: Connection, niks: Sequence[int]) -> list[_Folded]
 
 def _fold_batch(connection: Connection, niks: Iterable[int]) -> list[_Folded]:
     return [
-        _Folded(nik, len(events), fold_events(events)) for nik, events in log.events_of(connection, niks).items()
+        _Folded(nik, len(events), whole_record(connection, nik, events))
+        for nik, events in log.events_of(connection, niks).items()
     ]
 
 
@@ -168,8 +195,13 @@ def _store(connection: Connection, secret: bytes, folded: _Folded) -> bool:
         f"INSERT INTO resident_case ({_CASE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         _case_rows(secret, folded),
     )
-    watch.note(connection, nik, folded.resident)
+    instead = last_of(connection, nik, folded.resident)
+    watch.note(connection, nik, folded.resident, instead)
     connection.execute("DELETE FROM dirty WHERE nik = ?", (nik,))
+    if instead or not replaced_by(folded.resident):
+        # What is said of this number says something of those that count, or counted, instead of it.
+        others = {word.new_nik for word in folded.resident.replacements} | {instead}
+        connection.executemany("INSERT OR IGNORE INTO dirty (nik) VALUES (?)", [(nik,) for nik in others - {0}])
     return True
 
 
@@ -189,24 +221,48 @@ def _detail(resident: Resident, one: case.Case) -> tuple[dict[str, Any], int, in
             for number, attempt in enumerate(one.cards)
         ]
         return {"cards": cards}, sorted(wall_ms_of(attempt.first.stamp) for attempt in one.cards)[1], None
-    decisions = sorted(one_ for one_ in resident.decisions if one_.case_kind == one.kind)
-    detail: dict[str, Any] = {
-        "claims": [_claim(resident, claim, number) for number, claim in enumerate(one.claims, start=1)]
-    }
+    if one.kind == REPLACED_TWICE:
+        words: list[dict[str, Any]] = [
+            {"new_nik": str(word.new_nik).zfill(NIK_DIGITS), "why": word.why, "reason": word.reason,
+             "officer": word.officer, "at_ms": wall_ms_of(word.version.stamp)}
+            for word in one.replacements
+        ]  # fmt: skip
+        return {"words": words}, wall_ms_of(one.replacements[-1].version.stamp), None
+    decisions = [word for word in sorted(resident.decisions) if word.case_kind == one.kind and _is_on(word, one)]
+    detail: dict[str, Any] = {}
+    if one.change is not None:
+        opened_ms = wall_ms_of(one.change.version.stamp)
+        detail["change"] = {
+            "node": one.change.version.node, "state": one.change.state, "court_order": one.change.court_order,
+            "document": one.change.document_number, "at_ms": opened_ms,
+        }  # fmt: skip
+    else:
+        claims, opened_ms = claims_of(resident), wall_ms_of(one.claims[1].version.stamp)
+        detail["claims"] = [_claim(claims, claim, number) for number, claim in enumerate(one.claims, start=1)]
     if decisions:
-        last = decisions[-1]
-        detail["decision"] = {
-            "keep": str(last.keep),
-            "reason": last.reason,
-            "officer": last.officer,
-            "at_ms": wall_ms_of(last.version.stamp),
-        }
+        # The last one counts; the earlier ones are what it revised.
+        detail["decision"] = _decision(decisions[-1])
+        detail["revised"] = [_decision(word) for word in decisions[:-1]]
     decided_ms = wall_ms_of(decisions[-1].version.stamp) if decisions and not one.is_open else None
-    return detail, wall_ms_of(one.claims[1].version.stamp), decided_ms
+    return detail, opened_ms, decided_ms
 
 
-def _claim(resident: Resident, claim: Claim, number: int) -> dict[str, Any]:
-    agreeing = sum(other.identity == claim.identity for other in resident.claims)
+def _is_on(decision: Decision, one: case.Case) -> bool:
+    """Whether an officer's word of this kind is on this case, of several of the kind under one NIK."""
+    return one.change is None or one.change.version.event_id in decision.seen
+
+
+def _decision(decision: Decision) -> dict[str, Any]:
+    return {
+        "keep": str(decision.keep) if decision.keep.node else "",
+        "reason": decision.reason,
+        "officer": decision.officer,
+        "at_ms": wall_ms_of(decision.version.stamp),
+    }
+
+
+def _claim(claims: Claims, claim: Claim, number: int) -> dict[str, Any]:
+    agreeing = sum(claims.agree(other, claim) for other in claims.counting)
     return {
         "number": number,
         "event": str(claim.id),

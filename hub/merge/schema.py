@@ -249,7 +249,7 @@ CREATE TABLE proof (
 
 # feed: the newest word on each subject, for each machine; see hub.dispatch.feed.
 # right_wish, right_ask: claims that were denied and what the holder was asked and said. No truth: they come again.
-# card_mark: residents whose cards are to be looked at; forced_card, recalled_card: what was found.
+# forced_card, recalled_card: what `hub.dispatch.watch` found. card_mark: gone since `_ONE_LIST_OF_MARKS`.
 _DISPATCH = (
     _ROLL_RIGHT_TABLE.format(table="roll_right")
     + """
@@ -360,4 +360,11 @@ CREATE TABLE left_card (
 """
 )
 
-STEPS = [_FIRST, _RETIRED_KEYS, _READING_BACK, _DISPATCH, _LIKENESS, _PRINT_ROOM, _MOVES]
+# One list of marks: what a person must see of cards is found where cases are.
+_ONE_LIST_OF_MARKS = """
+INSERT INTO dirty (nik) SELECT nik FROM card_mark WHERE nik NOT IN (SELECT nik FROM dirty);
+DROP TABLE card_mark;
+CREATE INDEX case_of_kind ON resident_case (nik) WHERE kind = 'life_elsewhere';
+"""
+
+STEPS = [_FIRST, _RETIRED_KEYS, _READING_BACK, _DISPATCH, _LIKENESS, _PRINT_ROOM, _MOVES, _ONE_LIST_OF_MARKS]

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
-from hub.dispatch import feed, orders, rights, room, watch
+from hub.dispatch import feed, orders, rights, room
 from hub.dispatch.frames import FrameCache
 from hub.engine import place
 from hub.engine.place import DATABASE
@@ -327,10 +327,7 @@ class HubStore:
 
     def project(self, niks: Sequence[int] | None = None) -> int:
         """Bring the cases up to date, of all NIK (``None``) or of some; return how many NIK were folded."""
-        done = project.project(self.connection, niks)
-        if niks is None:
-            watch.project(self.connection)
-        return done
+        return project.project(self.connection, niks)
 
     def frames_logged(self) -> int:
         """The number of the last frame in the log, whichever process merged it."""

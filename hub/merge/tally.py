@@ -15,11 +15,11 @@ from hub.engine.rows import Numbers
 from sepe.codec import CHAIN_BYTES, Columns
 from sepe.errors import PeerProtocolError
 from sepe.events import BODIES, Kind, body_of
-from sepe.head import HASH_MASK, HASH_MIX, NIK_MAX, NO_IDENTITY_MAX, NO_NIK, Parked
+from sepe.head import HASH_MASK, HASH_MIX, NIK_MAX, NO_IDENTITY_MAX, NO_NIK, WORDS, Parked
 from sepe.identity import IDENTITY_KEY_BYTES, identity_key
 from sepe.wire.v1 import event_pb2
 
-_RECORDED, _CARD_MOVED, _CASE_DECIDED = int(Kind.RECORDED), int(Kind.CARD_MOVED), int(Kind.CASE_DECIDED)
+_RECORDED, _CARD_MOVED = int(Kind.RECORDED), int(Kind.CARD_MOVED)
 _NO_KEY = bytes(IDENTITY_KEY_BYTES)
 _WORD_MASK = (1 << 64) - 1
 
@@ -118,10 +118,7 @@ def _read_other(kind: int, body: bytes) -> tuple[int, int]:
     """
     if kind == _CARD_MOVED:
         return int(event_pb2.CardMoved.FromString(body).state == event_pb2.CARD_STATE_PRINTED), 0
-    if kind == _CASE_DECIDED:
-        event_pb2.CaseDecided.FromString(body)
-        return 0, 1
     if kind not in BODIES:
         raise PeerProtocolError("unknown_kind", str(kind))
     body_of(kind, body)
-    return 0, 0
+    return 0, int(kind in WORDS)

@@ -67,7 +67,7 @@ def recalled(connection: Connection, node: str = "") -> list[dict[str, Any]]:
     return [
         {
             "nik": str(nik).zfill(NIK_DIGITS), "product": product, "issue": issue, "attempt": attempt,
-            "node": made_by, "serial": serial, "reason": reason, "at": at_ms(made_ms),
+            "node": made_by, "serial": serial, "reason": reason, "why": reason, "at": at_ms(made_ms),
         }
         for nik, product, issue, attempt, made_by, serial, reason, made_ms in rows
     ]  # fmt: skip

@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 
 from hub.merge import log
 from hub.merge.project import fold_events
+from sepe.claims import claims_of
 from sepe.errors import InvalidInputError
 from sepe.events import Event, Kind
 from sepe.hlc import wall_ms_of
@@ -149,10 +150,10 @@ def of_resident(nik: int, events: Iterable[Event]) -> list[Duplicate]:
 
 def agreeing(resident: Resident) -> list[tuple[Claim, Claim]]:
     """Each claim that agrees with an earlier one, beside the earliest of these; by time."""
-    first: dict[bytes, Claim] = {}
-    found = []
-    for claim in sorted(resident.claims):
-        earliest = first.setdefault(claim.identity, claim)
+    claims, found = claims_of(resident), []
+    first: dict[int, Claim] = {}
+    for claim in claims.counting:
+        earliest = first.setdefault(claims.number[claim.id], claim)
         if earliest is not claim:
             found.append((earliest, claim))
     return found

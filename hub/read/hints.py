@@ -6,11 +6,9 @@ from typing import Any
 
 from hub.merge.likeness import settled_from, sketch_from
 from hub.merge.project import case_id
-from hub.merge.store import HubStore
 from hub.read.person import at_ms
 from sepe.errors import InvalidInputError
-from sepe.events import Kind, draft
-from sepe.ids import EventId
+from sepe.events import Draft, Kind, draft
 from sepe.likeness import SAME_PERSON
 from sepe.nik import NIK_DIGITS
 from sepe.wire.v1 import event_pb2
@@ -38,10 +36,8 @@ def hints(
     return sorted(chosen, key=lambda one: (one["opened"], one["nik"], one["other_nik"]))
 
 
-def decide(
-    store: HubStore, hint: dict[str, Any], keep: str, *, reason: str, officer: str, now_ms: int
-) -> tuple[dict[str, Any], EventId]:
-    """Close a hint; return it as it stands afterwards, and the event. No record and no card changes by it.
+def hint_decision(hint: dict[str, Any], keep: str, *, reason: str, officer: str) -> Draft:
+    """The event that closes a hint. By itself it changes no record and no card.
 
     Args:
         hint: one of `hints`.
@@ -61,12 +57,7 @@ def decide(
         case_id=hint["id"], case_kind=SAME_PERSON, other_nik=other, keep_nik=0 if keep == BOTH else int(keep),
         reason=reason.strip(), officer=officer,
     )  # fmt: skip
-    event = store.append_own([draft(Kind.CASE_DECIDED, nik, body)], now_ms=now_ms)[0]
-    store.project([nik])
-    store.project_hints()
-    found = [one for one in hints(store.connection, include_decided=True, nik=nik) if one["id"] == hint["id"]]
-    # Gone when a record changed meanwhile and the two are not alike any more.
-    return (found[0] if found else {**hint, "open": False}), event
+    return draft(Kind.CASE_DECIDED, nik, body)
 
 
 def _as_json(secret: bytes, row: tuple[Any, ...]) -> dict[str, Any]:

@@ -9,15 +9,18 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from hub.merge import log
-from hub.merge.project import case_id, fold_events, state_name
+from hub.merge.project import case_id, state_name, whole_record
 from sepe.attach import may_name, named_by
 from sepe.card import issues_of
 from sepe.case import cases_of, is_on_hold
+from sepe.claims import claims_of, identities, standing_claim
 from sepe.crdt import Version
 from sepe.events import Event, Kind
 from sepe.hlc import wall_ms_of
-from sepe.nik import Nik
-from sepe.resident import IDENTITY_FIELDS, Claim, Resident, identities, life_of, standing_claim
+from sepe.life import life_of
+from sepe.nik import NIK_DIGITS, Nik
+from sepe.replaced import older_niks, replaced_by
+from sepe.resident import IDENTITY_FIELDS, Claim, Resident
 from sepe.wire.v1 import event_pb2
 from sepe_io.sqlite import Connection
 
@@ -34,7 +37,9 @@ def person(connection: Connection, nik: Nik) -> dict[str, Any] | None:
     if not events:
         return None
     secret = bytes(connection.execute("SELECT value FROM meta WHERE name = 'case_secret'").fetchone()[0])
-    return document(nik, fold_events(events), secret) | {"attachments": _attachments(events)}
+    return document(nik, whole_record(connection, nik.number, events), secret) | {
+        "attachments": _attachments(events)
+    }
 
 
 def document(nik: Nik, resident: Resident, secret: bytes) -> dict[str, Any]:
@@ -63,6 +68,26 @@ def document(nik: Nik, resident: Resident, secret: bytes) -> dict[str, Any]:
             for one in sorted(resident.decisions)
         ],
         "history": _history(resident),
+        **_other_numbers(resident),
+    }  # fmt: skip
+
+
+def _other_numbers(resident: Resident) -> dict[str, Any]:
+    """Whose number this is by an officer's word: the NIK that counts instead, and those that this one replaced."""
+    if not resident.replacements:
+        return {}
+    instead = replaced_by(resident)
+    return {
+        "replaced_by": str(instead).zfill(NIK_DIGITS) if instead else None,
+        "replaces": [str(nik).zfill(NIK_DIGITS) for nik in sorted(older_niks(resident))],
+        "replacements": [
+            {
+                "new_nik": str(one.new_nik).zfill(NIK_DIGITS) if one.new_nik else None,
+                "old_nik": str(one.old_nik).zfill(NIK_DIGITS) if one.old_nik else None,
+                "why": one.why, "reason": one.reason, "officer": one.officer, **_when(one.version),
+            }
+            for one in sorted(resident.replacements)
+        ],
     }  # fmt: skip
 
 
@@ -111,22 +136,27 @@ def _fields(resident: Resident) -> dict[str, Any]:
 
 
 def _claims(resident: Resident) -> list[dict[str, Any]]:
-    """Every claim, earliest first; ``identity`` numbers the distinct ones, as ``hub decide --keep`` takes it."""
-    numbers = {identity: number for number, identity in enumerate(identities(resident), start=1)}
-    standing = standing_claim(resident)
+    """Every claim, earliest first; ``identity`` numbers the distinct ones, as ``hub decide --keep`` takes it.
+
+    0 is the identity of claims that their own office corrected.
+    """
+    claims = claims_of(resident)
+    numbers = {claims.number[one.id]: place for place, one in enumerate(claims.identities(), start=1)}
+    standing, counting = claims.standing, {claim.id for claim in claims.counting}
     return [
         {
             "event": str(claim.id),
-            "identity": numbers[claim.identity],
+            "identity": numbers.get(claims.number[claim.id], 0),
             "name": claim.name,
             "birth_date": claim.birth_date,
             "sex": claim.sex,
             "product": claim.product,
             "reason": claim.reason,
-            "standing": standing is not None and claim.identity == standing.identity,
+            "standing": standing is not None and claims.agree(claim, standing),
+            "corrected": claim.id not in counting,
             **_when(claim.version),
         }
-        for claim in sorted(resident.claims)
+        for claim in sorted(claims.known.values())
     ]
 
 
@@ -141,9 +171,10 @@ def _cards(resident: Resident) -> list[dict[str, Any]]:
             "fence": one.fence,
             "override": one.override,
             "valid": one == issue.valid,
-            "recall": one in issue.recalled,
-            # Why the valid card is no longer good: death, reissued.
-            "ended": issue.ended if one == issue.valid else "",
+            "recall": one in issue.recalled or one in dict(issue.void),
+            # Why a card that came out is no longer good: death, reissued, identity, nik_replaced.
+            "ended": issue.ended if one == issue.valid else dict(issue.void).get(one, ""),
+            "in_question": one in issue.in_question,
             **_when(one.first),
         }
         for issue in issues_of(resident)
@@ -156,7 +187,7 @@ def _history(resident: Resident) -> list[dict[str, Any]]:
     standing = standing_claim(resident)
     lost: list[tuple[Version, str, str]] = [
         (claim.version, name, getattr(claim, name))
-        for claim in resident.claims
+        for claim in claims_of(resident).known.values()
         for name in IDENTITY_FIELDS
         if standing is not None and getattr(claim, name) != getattr(standing, name)
     ]
@@ -168,4 +199,4 @@ def _history(resident: Resident) -> list[dict[str, Any]]:
 
 def first_claims(resident: Resident) -> tuple[Claim, ...]:
     """The earliest claim of each identity, in the order in which a case numbers them."""
-    return tuple(identities(resident).values())
+    return identities(resident)

@@ -7,6 +7,7 @@ import typer
 from node.cli import (
     blanks,
     cards,
+    correct,
     keys,
     look,
     news,
@@ -33,5 +34,8 @@ def root(
     words.choose(lang)
 
 
-for part in (setup, record, printing, queue, printers, blanks, cards, supplies, look, news, run, keys):
+PARTS = (
+    setup, record, correct, printing, queue, printers, blanks, cards, supplies, look, news, run, keys
+)  # fmt: skip
+for part in PARTS:
     part.register(app)

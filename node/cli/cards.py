@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import date
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from node.cli.common import EXIT_PART, AsJson, Dir, note, opened, print_json, print_table
+from node.cli.common import EXIT_PART, EXIT_USAGE, AsJson, Dir, note, opened, print_json, print_table
 from node.cli.words import say
 from node.clock import now_ms
 from sepe.errors import InvalidInputError
 from sepe.nik import Nik
 from sepe.products import DEFAULT_PRODUCT
+from sepe.wire.v1 import event_pb2
 
 NikArgument = Annotated[str, typer.Argument(metavar="NIK")]
 Operator = Annotated[str, typer.Option("--operator", help="Who does it; goes into the event.")]
@@ -243,16 +245,21 @@ def life(  # noqa: PLR0917 - options of a command
     document: Annotated[str, typer.Option("--document", help="Number of the certificate, letter or order.")],
     court: Annotated[bool, typer.Option("--court", help="By order of a court.")] = False,
     operator: Operator = "",
+    yes: Annotated[bool, typer.Option("--yes", help="It is this person; do not ask.")] = False,
 ) -> None:
     """A resident died or moved away: what is still to be printed is withdrawn on a death, his card is collected.
 
+    It shows whose NIK it is and asks; --yes answers. A death of somebody who was never recorded here waits for an
+    officer at the centre: the number may be mistyped.
+
     Example: sepe node life ./oebobo 5371044101909001 dead --document 5371-KM-14112024-0003
     """
-    from node.desk.life import change_life
+    from node.desk.life import change_life, person
 
     number = Nik.parse(nik)
     with opened(folder) as store:
-        change_life(
+        _confirm_person(number, person(store, number.number), state, yes=yes)
+        counts = change_life(
             store,
             number.number,
             state,
@@ -262,6 +269,32 @@ def life(  # noqa: PLR0917 - options of a command
             now_ms=now_ms(),
         )
     print_table(("nik", "state"), [(number.masked, state)])
+    if not counts:
+        note(
+            say(
+                "NIK ini tidak pernah direkam di sini: petugas pusat yang memutuskan",
+                "this NIK was never recorded here: an officer at the centre decides",
+            )
+        )
+
+
+def _confirm_person(number: Nik, known: event_pb2.Recorded | None, state: str, *, yes: bool) -> None:
+    """Show whose NIK it is, and let the operator say that it is he.
+
+    Raises:
+        InvalidInputError: it is a death, nobody can be asked and ``--yes`` was not given; nothing is written.
+    """
+    stranger = say("tidak pernah direkam di sini", "never recorded here")
+    note(f"{number.masked}  {stranger if known is None else f'{known.name}, {known.birth_date}, {known.sex}'}")
+    if yes or state != "dead":
+        return
+    if not sys.stdin.isatty():
+        raise InvalidInputError(
+            say("kematian perlu dipastikan orangnya", "a death wants its person confirmed"), field="--yes",
+            value=number.masked, hint=say("Periksa nama di atas, tambahkan --yes", "Check the name, add --yes"),
+        )  # fmt: skip
+    if not typer.confirm(say("Benar orang ini?", "Is it this person?"), err=True):
+        raise typer.Exit(EXIT_USAGE)
 
 
 def _day(text: str) -> date:

@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from datetime import date
 
 from node.desk.day import day_of
 from node.desk.photos import photo_path, write_secret
+from node.printing.job import Job
 from node.printing.ledger import JOB_NAME_BYTES, Ledger
 from node.printing.rights import Right, RightBook
-from node.printing.spool import NO_CARD, Fact, JobState
+from node.printing.spool import NO_CARD, Fact, JobState, facts_of
 from node.storage.store import NodeStore
 from sepe.attach import PHOTO
+from sepe.identity import keys_of
+from sepe.products import eligibility
 from sepe.rpc.v1 import rights_pb2
+from sepe.wire.v1 import event_pb2
 
 AWAITS_PHOTO = "menunggu foto dari pusat"
+DECIDED = "pusat memutuskan: identitas inilah yang berlaku"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +40,43 @@ def take_order(store: NodeStore, nik: int, order: rights_pb2.CardOrder, now_ms: 
     """Enter a card that is to be printed for another office, in the caller's transaction.
 
     An order without a recording says that there is nothing to print any more. Heard again, or of a card that is in
-    the ledger here already, it changes nothing.
+    the ledger here already, it changes nothing. By an officer's decision on whose the NIK is, a card of the
+    identity that won is made here, where it was recorded: one that waits here takes the order's issue.
     """
     right = Right(nik, order.product, order.issue)
-    mine = [job for job in Ledger(store).of_resident(nik) if (job.product, job.issue) == right[1:]]
-    if not order.HasField("recorded") or any(job.state not in NO_CARD for job in mine):
+    if not order.HasField("recorded"):
+        return
+    ledger = Ledger(store)
+    mine = [job for job in ledger.of_resident(nik) if job.product == order.product and job.state not in NO_CARD]
+    if order.by_decision:
+        keys = keys_of(order.recorded.name, order.recorded.birth_date, order.recorded.sex)
+        same = [job for job in mine if not keys.isdisjoint(_keys_of(ledger, job))]
+        if same:
+            for job in same:
+                if job.issue != order.issue and not job.announced and Fact.WITHDRAWN in facts_of(job.state):
+                    ledger.renumber(job.id, order.issue)
+            return
+    if any(job.issue == order.issue for job in mine):
         return
     body = order.recorded
     photo = body.photo_sha256
     if not photo or photo_path(store.folder, photo).exists():
         photo = b""
     state, reason = (JobState.HELD, AWAITS_PHOTO) if photo else (JobState.QUEUED, _why(order))
-    today = day_of(now_ms, store.node).isoformat()
+    today = day_of(now_ms, store.node)
+    due = _due_day(body, today)
+    if not photo and due > today:
+        state = JobState.WAITING_DUE
     # Epoch 0 is no epoch of this database: the recording is none of ours.
     store.connection.execute(
         "INSERT INTO job (name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, due_day, "
-        "reason, body) VALUES (?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?)",
+        "reason, body, claim) VALUES (?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?)",
         (secrets.token_hex(JOB_NAME_BYTES), *right, str(state), RightBook(store).fence(*right),
-         order.asked_ms or now_ms, now_ms, today, reason, body.SerializeToString(deterministic=True)),
+         order.asked_ms or now_ms, now_ms, due.isoformat(), reason, body.SerializeToString(deterministic=True),
+         order.claim.SerializeToString(deterministic=True)),
     )  # fmt: skip
+    if order.by_decision and not photo:
+        return
     store.connection.execute(
         "INSERT OR REPLACE INTO guest_card (nik, product, issue, from_node, photo, came_ms) "
         "VALUES (?, ?, ?, ?, ?, ?)",
@@ -94,4 +118,18 @@ def photo_came(store: NodeStore, photo: Photo, data: bytes, now_ms: int) -> None
 
 
 def _why(order: rights_pb2.CardOrder) -> str:
-    return f"dialihkan dari {order.from_node}"
+    return DECIDED if order.by_decision else f"dialihkan dari {order.from_node}"
+
+
+def _due_day(body: event_pb2.Recorded, today: date) -> date:
+    """The first day on which the card may be printed; today for what cannot be read, which the drawing refuses."""
+    try:
+        found = eligibility(body.product, date.fromisoformat(body.birth_date), body.marital_status, today=today)
+    except (ValueError, KeyError):
+        return today
+    return max(found.due_date, today)
+
+
+def _keys_of(ledger: Ledger, job: Job) -> frozenset[bytes]:
+    body = event_pb2.Recorded.FromString(ledger.recording_of(job))
+    return keys_of(body.name, body.birth_date, body.sex)

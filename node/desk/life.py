@@ -17,8 +17,12 @@ STATES = {
 
 def change_life(
     store: NodeStore, nik: int, state: str, *, document: str, is_court_order: bool, operator: str, now_ms: int
-) -> None:
+) -> bool:
     """Write it down. A death withdraws what is still to be printed; the card itself is then to be collected.
+
+    Returns:
+        Whether it takes effect. A death, or a court's word, on a NIK that was never recorded here waits for an
+        officer at the centre (`sepe.life`): it may be a mistyped number.
 
     Raises:
         InvalidInputError: no such state, no document, or a return to life without a court's order.
@@ -38,4 +42,10 @@ def change_life(
     )
     with store.transaction():
         store.append([draft(Kind.LIFE_CHANGED, nik, body)], now_ms)
-        note_life(store, nik, STATES[state], now_ms)
+        return note_life(store, nik, STATES[state], now_ms, is_court_order=is_court_order)
+
+
+def person(store: NodeStore, nik: int) -> event_pb2.Recorded | None:
+    """Whose NIK it is, as far as this machine recorded him."""
+    row = store.connection.execute("SELECT known FROM resident WHERE nik = ?", (nik,)).fetchone()
+    return None if row is None else event_pb2.Recorded.FromString(row[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -11,10 +11,13 @@ from node.desk.standing import UNKNOWN, Standing
 from node.printing.job import NewJob
 from node.printing.spool import DONE, NO_CARD, JobState
 from sepe.attach import BIOMETRIC, PHOTO, SIGNATURE
+from sepe.errors import InvalidInputError
 from sepe.events import Draft, Kind, draft
-from sepe.identity import identity_key
+from sepe.identity import identity_key, keys_of
 from sepe.products import PRODUCTS
 from sepe.recording import Recording
+from sepe.reprints import is_proven
+from sepe.resident import RESIDENT_FIELDS
 from sepe.wire.v1 import event_pb2
 
 _TEXTS = (
@@ -47,6 +50,15 @@ class Known:
         claims, first_ms, last_ms, identity, is_disputed, known = row
         return cls(claims, first_ms, last_ms, identity, bool(is_disputed), known)
 
+    def agrees(self, identity: bytes, keys: frozenset[bytes]) -> bool:
+        """Whether a claim with these keys, ``identity`` one of them, means the resident who was claimed first."""
+        if identity == self.identity or self.identity in keys:
+            return True
+        if self.is_disputed:
+            return False
+        body = event_pb2.Recorded.FromString(self.known)
+        return not keys.isdisjoint(keys_of(body.name, body.birth_date, body.sex))
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -65,6 +77,8 @@ class Planned:
         job: state, issue and due day of a new print job; ``None`` when nothing new is printed.
         status: ``queued``, ``recorded`` (nothing to print), ``not_yet_due``, ``already_requested`` or ``on_hold``.
         disputes: this recording is the first to disagree with the claims before it.
+        changes: by this recording the resident has another name, birth date or sex, as the law allows: what is
+            still to be printed says the new ones.
     """
 
     draft: Draft
@@ -73,6 +87,7 @@ class Planned:
     status: str
     warnings: tuple[str, ...]
     disputes: bool
+    changes: bool = False
 
 
 def plan(
@@ -101,10 +116,17 @@ def plan(
     issue, is_new = issue_of(recording.product, recording.reason, wanted) if prints else (0, False)
     body = recorded_body(recording, issue, attached)
     event = draft(Kind.RECORDED, recording.nik.number, body)
+    if standing.replaced_by:
+        raise InvalidInputError(
+            "NIK ini sudah diganti oleh pusat", field="nik", value=recording.nik.masked,
+            hint=f"Rekam dengan NIK yang berlaku: {standing.replaced_by:016d}",
+        )  # fmt: skip
     identity = identity_key(recording.name, body.birth_date, recording.sex)
-    disagrees = known is not None and identity != known.identity
+    keys = keys_of(recording.name, body.birth_date, recording.sex)
+    # The law's way to another name: with its evidence it is no dispute, and this office's earlier claims end.
+    disagrees, changes = disagrees_with(known, body)
     is_disputed = disagrees or (known is not None and known.is_disputed)
-    held = standing.verdict(identity, is_disputed=is_disputed)
+    held = standing.verdict(keys, is_disputed=is_disputed)
     status, job = "recorded" if not prints else "already_requested", None
     if prints and is_new:
         state, status = JobState.QUEUED, "queued"
@@ -118,11 +140,14 @@ def plan(
         )  # fmt: skip
     return Planned(
         event,
-        known_after(known, body, event.body, identity=identity, is_disputed=is_disputed, now_ms=now_ms),
+        known_after(
+            known, body, event.body, identity=identity, is_disputed=is_disputed, now_ms=now_ms, is_changed=changes
+        ),
         job,
         status,
         tuple(_warnings(known, disagrees, status, first_day, held)),
-        disagrees and known is not None and not known.is_disputed and identity not in standing.settled,
+        disagrees and known is not None and not known.is_disputed and keys.isdisjoint(standing.settled),
+        changes,
     )
 
 
@@ -162,17 +187,62 @@ def recorded_body(recording: Recording, issue: int, attached: Mapping[str, bytes
 
 
 def known_after(
-    known: Known | None, body: event_pb2.Recorded, data: bytes, *, identity: bytes, is_disputed: bool, now_ms: int
-) -> Known:
+    known: Known | None, body: event_pb2.Recorded, data: bytes, *, identity: bytes, is_disputed: bool, now_ms: int,
+    is_changed: bool = False,
+) -> Known:  # fmt: skip
     """What is known of a resident after one more recording; ``data`` is ``body`` as it was written."""
     if known is None:
         return Known(1, now_ms, now_ms, identity, False, data)
     merged = event_pb2.Recorded.FromString(known.known)
     merged.MergeFrom(body)  # Sets what is given and leaves the rest: the latest given value of every field.
     return Known(
-        known.claims + 1, known.first_ms, now_ms, known.identity, is_disputed,
+        known.claims + 1, known.first_ms, now_ms, identity if is_changed else known.identity, is_disputed,
         merged.SerializeToString(deterministic=True),
     )  # fmt: skip
+
+
+def disagrees_with(known: Known | None, body: event_pb2.Recorded) -> tuple[bool, bool]:
+    """(whether the claim disagrees with what is known here, whether it changes it as the law allows)."""
+    if known is None:
+        return False, False
+    keys = keys_of(body.name, body.birth_date, body.sex)
+    if known.agrees(identity_key(body.name, body.birth_date, body.sex), keys):
+        return False, False
+    is_change = body.reason == "data-change" and is_proven(body.extra)
+    return not is_change, is_change
+
+
+def known_corrected(
+    known: Known, last: event_pb2.Recorded, said: event_pb2.ClaimCorrected, now_ms: int
+) -> tuple[Known, event_pb2.Recorded]:
+    """What is known after this machine corrected its typing, and the last recording as it should have been.
+
+    All claims of this machine agree then. Of a resident who was disputed only the last recording is kept: the
+    others may speak of somebody else.
+    """
+    mended = event_pb2.Recorded()
+    mended.CopyFrom(last)
+    mended.name, mended.birth_date, mended.sex = said.name, said.birth_date, said.sex
+    merged = event_pb2.Recorded()
+    if not known.is_disputed:
+        merged.ParseFromString(known.known)
+    merged.MergeFrom(mended)
+    identity = identity_key(said.name, said.birth_date, said.sex)
+    data = merged.SerializeToString(deterministic=True)
+    return Known(known.claims, known.first_ms, now_ms, identity, False, data), mended
+
+
+def known_amended(
+    known: Known, last: event_pb2.Recorded, said: event_pb2.Corrected, now_ms: int
+) -> tuple[Known, event_pb2.Recorded]:
+    """As `known_corrected`, for fields other than the identity."""
+    merged, mended = event_pb2.Recorded.FromString(known.known), event_pb2.Recorded()
+    mended.CopyFrom(last)
+    for name, value in said.fields.items():
+        if name in RESIDENT_FIELDS:
+            setattr(merged, name, value)
+            setattr(mended, name, value)
+    return replace(known, last_ms=now_ms, known=merged.SerializeToString(deterministic=True)), mended
 
 
 def _warnings(

@@ -28,10 +28,12 @@ from node.storage.position import Tail
 from node.storage.store import NodeStore
 from sepe.attach import KINDS
 from sepe.errors import InvalidInputError, SepeError, TransientError
+from sepe.ids import EventId
 from sepe.nik import Nik
 from sepe.products import SUBSTITUTES
 from sepe.recording import Recording, parse_line, parse_recording
 from sepe.region import RegionTable
+from sepe.wire.v1 import event_pb2
 
 REFUSED = "refused"
 NOT_STORED = "not_stored"
@@ -177,6 +179,9 @@ class Desk:
             for (_, planned), event in zip(accepted, events, strict=True)
             if planned.job is not None
         ]
+        for (one, planned), event in zip(accepted, events, strict=True):
+            if planned.changes:
+                self._renew(one.recording.nik.number, event, planned)
         self._ledger.add(jobs, now_ms, today.isoformat())
         tally(self._store, today, [(one.recording.product, planned.status) for one, planned in accepted])
         for (one, planned), event in zip(accepted, events, strict=True):
@@ -184,6 +189,16 @@ class Desk:
             nik_text = one.recording.nik.value
             answers.append((one.line, LineResult(one.line, True, str(event), nik_text, planned.status, warnings)))
         return answers
+
+    def _renew(self, nik: int, event: EventId, planned: Planned) -> None:
+        """What was asked for before the change and is not at a printer yet bears the new identity."""
+        body = event_pb2.Recorded.FromString(planned.known.known)
+        for job in self._ledger.of_resident(nik):
+            if Fact.WITHDRAWN in facts_of(job.state):
+                body.product, body.issue = job.product, job.issue
+                self._ledger.say(
+                    job.id, body, event_pb2.EventRef(node=event.node, epoch=event.epoch, seq=event.seq)
+                )
 
     def _hold(self, nik: int, now_ms: int) -> None:
         for job in self._ledger.of_resident(nik):

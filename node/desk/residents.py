@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node.desk.plan import Known, known_after
+from node.desk.plan import Known, disagrees_with, known_after, known_amended, known_corrected
 from node.storage import damage
 from node.storage.store import NodeStore
 from sepe import hlc
@@ -95,19 +95,26 @@ def _by_events(store: NodeStore, parts: int, part: int) -> dict[int, Known]:
     found: dict[int, Known] = {}
     rows = store.connection.execute(
         "SELECT o.nik, o.stamp, o.kind, o.body FROM outbox o JOIN epoch e ON e.number = o.epoch"
-        " WHERE o.kind = ? AND o.seq > e.carried_seq AND o.nik % ? = ? ORDER BY o.epoch, o.seq",
-        (Kind.RECORDED, parts, part),
+        " WHERE o.kind IN (?, ?, ?) AND o.seq > e.carried_seq AND o.nik % ? = ? ORDER BY o.epoch, o.seq",
+        (Kind.RECORDED, Kind.CLAIM_CORRECTED, Kind.CORRECTED, parts, part),
     )
+    last: dict[int, event_pb2.Recorded] = {}
     for nik, stamp, kind, data in rows:
         try:
             body = body_of(kind, data)
         except PeerProtocolError:
             continue
-        assert isinstance(body, event_pb2.Recorded)
-        known = found.get(nik)
-        identity = identity_key(body.name, body.birth_date, body.sex)
-        disputed = known is not None and (known.is_disputed or identity != known.identity)
-        found[nik] = known_after(
-            known, body, data, identity=identity, is_disputed=disputed, now_ms=hlc.wall_ms_of(stamp)
-        )  # fmt: skip
+        known, now_ms = found.get(nik), hlc.wall_ms_of(stamp)
+        match body:
+            case event_pb2.Recorded():
+                identity = identity_key(body.name, body.birth_date, body.sex)
+                disagrees, changes = disagrees_with(known, body)
+                found[nik], last[nik] = known_after(
+                    known, body, data, identity=identity, now_ms=now_ms, is_changed=changes,
+                    is_disputed=known is not None and (known.is_disputed or disagrees),
+                ), body  # fmt: skip
+            case event_pb2.ClaimCorrected() if known is not None:
+                found[nik], last[nik] = known_corrected(known, last[nik], body, now_ms)
+            case event_pb2.Corrected() if known is not None:
+                found[nik], last[nik] = known_amended(known, last[nik], body, now_ms)
     return found

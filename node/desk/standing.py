@@ -1,7 +1,8 @@
 """What the centre knows of a resident that decides over his cards, and what it does to the jobs here.
 
 It comes by the list of news (`sepe.rpc.v1.Rights.Changes`): identities in conflict and the officer's decision on
-them, deaths, cards to be collected. It says how things are, so hearing it again does nothing.
+them, deaths, NIK that are other ones now, cards to be collected. It says how things are, so hearing it again does
+nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from node.printing.rights import Right, RightBook
 from node.printing.spool import Fact, JobState, facts_of
 from node.stock import on_way
 from node.storage.store import NodeStore
-from sepe.identity import IDENTITY_KEY_BYTES, identity_key
+from sepe.identity import IDENTITY_KEY_BYTES, keys_of
 from sepe.rpc.v1 import rights_pb2
 from sepe.wire.v1 import event_pb2
 
@@ -24,6 +25,9 @@ FEED_KEY, PLACE_KEY = "feed", "feed_place"
 DISPUTED = "identitas berbeda, menunggu keputusan pusat"
 DECIDED_OTHERWISE = "pusat memutuskan identitas lain untuk NIK ini; rekam ulang dengan data yang benar"
 DEAD = "pemegang NIK tercatat meninggal"
+REPLACED = "NIK ini sudah diganti oleh pusat"
+# A job with one of these is withdrawn, not held.
+ENDED = (DEAD, DECIDED_OTHERWISE, REPLACED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +35,34 @@ class Standing:
     """The centre's word on one resident.
 
     Attributes:
-        settled: `identity_key` of the identities that an officer's decision covers; empty without one.
-        keep: of the one that stays.
+        settled: the keys (`sepe.identity`) of all identities that were ever claimed, once it is settled which one
+        stays,
+            by an officer or by its office's correction; empty before.
+        kept: of the one that stays.
+        replaced_by: the NIK that counts instead of this one, 0 for none.
     """
 
     on_hold: bool = False
     is_dead: bool = False
     settled: frozenset[bytes] = frozenset()
-    keep: bytes = b""
+    kept: frozenset[bytes] = frozenset()
+    replaced_by: int = 0
 
-    def verdict(self, identity: bytes, *, is_disputed: bool) -> str:
+    def verdict(self, keys: frozenset[bytes], *, is_disputed: bool) -> str:
         """Why a card with this identity is held; ``""``: it is not.
 
         Args:
+            keys: of the identity, by `sepe.identity.keys_of`.
             is_disputed: claims made here disagree.
         """
+        if self.replaced_by:
+            return REPLACED
         if self.is_dead:
             return DEAD
-        if identity in self.settled:
-            return "" if identity == self.keep else DECIDED_OTHERWISE
+        if not keys.isdisjoint(self.kept):
+            return ""
+        if not keys.isdisjoint(self.settled):
+            return DECIDED_OTHERWISE
         return DISPUTED if self.on_hold or is_disputed else ""
 
 
@@ -59,14 +72,20 @@ UNKNOWN = Standing()
 def standing_of(store: NodeStore, nik: int) -> Standing:
     """What the centre said of a resident."""
     row = store.connection.execute(
-        "SELECT on_hold, life, settled, keep FROM standing WHERE nik = ?", (nik,)
+        "SELECT on_hold, life, settled, keep, kept, replaced_by FROM standing WHERE nik = ?", (nik,)
     ).fetchone()
     if row is None:
         return UNKNOWN
-    on_hold, life, settled, keep = row
+    on_hold, life, settled, keep, kept, replaced_by = row
+    # An older hub names one key of the identity that stays.
+    return Standing(
+        bool(on_hold), life == event_pb2.LIFE_STATE_DEAD, _keys(settled), _keys(kept or keep), replaced_by
+    )
+
+
+def _keys(joined: bytes) -> frozenset[bytes]:
     size = IDENTITY_KEY_BYTES
-    keys = frozenset(settled[start : start + size] for start in range(0, len(settled), size))
-    return Standing(bool(on_hold), life == event_pb2.LIFE_STATE_DEAD, keys, bytes(keep))
+    return frozenset(joined[start : start + size] for start in range(0, len(joined), size))
 
 
 def place(store: NodeStore) -> tuple[bytes, int]:
@@ -107,14 +126,23 @@ def apply_changes(store: NodeStore, answer: rights_pb2.ChangesResponse, now_ms: 
     return len(answer.changes)
 
 
-def note_life(store: NodeStore, nik: int, state: int, now_ms: int) -> None:
-    """This office learned of a death or a move by itself before the centre; in the caller's transaction."""
+def note_life(store: NodeStore, nik: int, state: int, now_ms: int, *, is_court_order: bool = False) -> bool:
+    """This office learned of a death or a move by itself before the centre; in the caller's transaction.
+
+    Returns:
+        Whether it takes effect here: of somebody who was never recorded here, a death and a court's word do not;
+        see `sepe.life`.
+    """
+    is_grave = is_court_order or state == event_pb2.LIFE_STATE_DEAD
+    if is_grave and not store.connection.execute("SELECT 1 FROM resident WHERE nik = ?", (nik,)).fetchone():
+        return False
     store.connection.execute(
         "INSERT INTO standing (nik, on_hold, life, settled, keep, reason) VALUES (?, 0, ?, x'', x'', '') "
         "ON CONFLICT DO UPDATE SET life = excluded.life",
         (nik, state),
     )
     _fit_jobs(store, nik, now_ms)
+    return True
 
 
 def recalls(store: NodeStore) -> list[dict[str, object]]:
@@ -125,14 +153,18 @@ def recalls(store: NodeStore) -> list[dict[str, object]]:
         (store.node[:6],),
     )
     names = ("nik", "product", "issue", "attempt", "serial", "node", "reason")
-    return [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
+    return [{**dict(zip(names, row, strict=True)), "why": row[-1]} for row in rows.fetchall()]
 
 
 def _take_standing(store: NodeStore, nik: int, said: rights_pb2.Standing, now_ms: int) -> None:
     store.connection.execute(
-        "INSERT OR REPLACE INTO standing (nik, on_hold, life, settled, keep, reason) VALUES (?, ?, ?, ?, ?, ?)",
-        (nik, int(said.on_hold), said.life, b"".join(sorted(said.settled)), said.keep, said.reason),
-    )
+        "INSERT OR REPLACE INTO standing (nik, on_hold, life, settled, keep, kept, replaced_by, reason) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            nik, int(said.on_hold), said.life, b"".join(sorted(said.settled)), said.keep,
+            b"".join(sorted(said.kept)), said.replaced_by, said.reason,
+        ),
+    )  # fmt: skip
     store.connection.execute("DELETE FROM recall WHERE nik = ?", (nik,))
     store.connection.executemany(
         "INSERT OR REPLACE INTO recall (nik, product, issue, attempt, serial, node, reason) "
@@ -156,14 +188,14 @@ def _fit(ledger: Ledger, job: Job, standing: Standing, now_ms: int) -> None:
     if job.override:
         return
     body = event_pb2.Recorded.FromString(ledger.recording_of(job))
-    identity = identity_key(body.name, body.birth_date, body.sex)
-    why = standing.verdict(identity, is_disputed=False)
+    keys = keys_of(body.name, body.birth_date, body.sex)
+    why = standing.verdict(keys, is_disputed=False)
     possible = facts_of(job.state)
-    if why in (DEAD, DECIDED_OTHERWISE):
+    if why in ENDED:
         if Fact.WITHDRAWN in possible:
             ledger.settle(job.id, Fact.WITHDRAWN, now_ms=now_ms, reason=why)
     elif why:
         if Fact.DISPUTED in possible:
             ledger.settle(job.id, Fact.DISPUTED, now_ms=now_ms, reason=why)
-    elif job.state is JobState.HELD and identity in standing.settled:
+    elif job.state is JobState.HELD and not keys.isdisjoint(standing.kept):
         ledger.settle(job.id, Fact.RELEASED, now_ms=now_ms)

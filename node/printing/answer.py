@@ -64,6 +64,8 @@ class RightAnswer:
                 return "identitas berbeda, menunggu keputusan pusat"
             case "dead":
                 return "pemegang NIK tercatat meninggal"
+            case "nik_replaced":
+                return "NIK ini sudah diganti; rekam dengan NIK yang berlaku"
             case "revoked" | "unknown_node":
                 return "mesin ini tidak terdaftar di pusat"
             case _:

@@ -40,10 +40,10 @@ def take_answer(store: NodeStore, job_id: int, answer: RightAnswer, now_ms: int)
         match answer.reason:
             case "nik_conflict":
                 return ledger.settle(job_id, Fact.DISPUTED, now_ms=now_ms, reason=answer.told(store.node))
-            case "dead":
+            case "dead" | "nik_replaced":
                 return ledger.settle(job_id, Fact.WITHDRAWN, now_ms=now_ms, reason=answer.told(store.node))
             case "already_printed" | "superseded" if _is_another_reprint(job, answer):
-                return _take_next_issue(store, job, answer.next_issue)
+                return ledger.renumber(job.id, answer.next_issue)
             case "already_printed" | "superseded":
                 retry_ms = PRINTED_RETRY_MS
             case "held" if not answer.kept and abs(now_ms - answer.asked_ms) < ASKED_FRESH_MS:
@@ -57,9 +57,3 @@ def _is_another_reprint(job: Job, answer: RightAnswer) -> bool:
     return job.issue > 1 and not job.announced and job.issue < answer.next_issue and (
         0 < answer.printed_ms < job.created_ms
     )  # fmt: skip
-
-
-def _take_next_issue(store: NodeStore, job: Job, issue: int) -> Job:
-    store.connection.execute("UPDATE job SET issue = ?, retry_ms = 0 WHERE id = ?", (issue, job.id))
-    RightBook(store).fit_jobs(Right(job.nik, job.product, issue))
-    return Ledger(store).job(job.id)

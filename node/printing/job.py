@@ -17,7 +17,13 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A wish to print. ``due_day``: ISO date, first day on which it may be printed."""
+    """A wish to print.
+
+    Attributes:
+        due_day: ISO date, first day on which it may be printed.
+        body, claim: what the card says and whose identity it bears (serialised ``Recorded`` and ``EventRef``),
+            where that is not the event by which it is entered.
+    """
 
     nik: int
     product: str
@@ -25,6 +31,8 @@ class NewJob:
     state: JobState
     due_day: str
     reason: str = ""
+    body: bytes | None = None
+    claim: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,15 +51,15 @@ class Ledger:
             (
                 secrets.token_hex(JOB_NAME_BYTES), job.nik, job.product, job.issue, str(job.state),
                 book.fence(job.nik, job.product, job.issue),
-                seq, now_ms, now_ms, job.due_day, asked_day, job.reason,
+                seq, now_ms, now_ms, job.due_day, asked_day, job.reason, job.body, job.claim,
             )
             for job, seq in jobs
         ]  # fmt: skip
         with self._store.transaction():
             self._store.connection.executemany(
                 "INSERT INTO job (name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, "
-                "due_day, asked_day, reason) "
-                "VALUES (?, ?, ?, ?, ?, ?, (SELECT max(number) FROM epoch), ?, ?, ?, ?, ?, ?)",
+                "due_day, asked_day, reason, body, claim) "
+                "VALUES (?, ?, ?, ?, ?, ?, (SELECT max(number) FROM epoch), ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
 
@@ -81,9 +81,9 @@ class Ledger:
                 )
             cursor = self._store.connection.execute(
                 "INSERT INTO job (name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, "
-                "due_day, override, operator, body) "
+                "due_day, override, operator, body, claim) "
                 "SELECT ?, nik, product, issue, 'queued', fence, epoch, seq, ?, ?, due_day, "
-                "override, operator, body FROM job WHERE id = ?",
+                "override, operator, body, claim FROM job WHERE id = ?",
                 (secrets.token_hex(JOB_NAME_BYTES), now_ms, now_ms, job_id),
             )
             # Under the fence that counts now: what was promised away meanwhile has to be asked for again.
@@ -366,6 +366,31 @@ class Ledger:
         ).fetchone()
         return bytes(row[0])
 
+    def renumber(self, job_id: int, issue: int) -> Job:
+        """Another issue of the same document, for a job that no printer knows; its right is asked for anew."""
+        with self._store.transaction():
+            job = self.job(job_id)
+            self._store.connection.execute("UPDATE job SET issue = ?, retry_ms = 0 WHERE id = ?", (issue, job_id))
+            RightBook(self._store).fit_jobs(Right(job.nik, job.product, issue))
+            return self.job(job_id)
+
+    def say(self, job_id: int, body: event_pb2.Recorded, claim: event_pb2.EventRef) -> None:
+        """The card of a job that no printer has says this from now on, and bears the identity of that claim."""
+        with self._store.transaction():
+            self._store.connection.execute(
+                "UPDATE job SET body = ?, claim = ? WHERE id = ?",
+                (body.SerializeToString(deterministic=True), claim.SerializeToString(deterministic=True), job_id),
+            )
+
+    def claim_of(self, job: Job) -> event_pb2.EventRef | None:
+        """The claim whose identity the card bears; ``None`` where only another machine's recording is known."""
+        claim, epoch = self._store.connection.execute(
+            "SELECT claim, (SELECT epoch FROM epoch WHERE number = job.epoch) FROM job WHERE id = ?", (job.id,)
+        ).fetchone()
+        if claim:
+            return event_pb2.EventRef.FromString(claim)
+        return None if epoch is None else event_pb2.EventRef(node=self._store.node, epoch=epoch, seq=job.seq)
+
     def _secret(self) -> bytes:
         """The first epoch: every copy of this ledger has it, and nobody else but the centre."""
         return bytes(
@@ -397,5 +422,6 @@ class Ledger:
             reason=reason or job.override,
             operator=operator or job.operator,
             override=bool(job.override),
+            claim=self.claim_of(job) if state == event_pb2.CARD_STATE_SENT else None,
         )
         return draft(Kind.CARD_MOVED, job.nik, body)

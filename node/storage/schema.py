@@ -407,6 +407,14 @@ CREATE INDEX news_unread ON news (number) WHERE read_ms = 0;
 CREATE INDEX news_subject ON news (nik, kind);
 """
 
+IDENTITIES = """
+-- claim: a serialised EventRef of the claim whose identity the card bears, where that is not the recording.
+ALTER TABLE job ADD COLUMN claim BLOB NOT NULL DEFAULT x'';
+-- kept: the keys of the identity that stays, one after the other. replaced_by: the NIK that counts instead, or 0.
+ALTER TABLE standing ADD COLUMN kept BLOB NOT NULL DEFAULT x'';
+ALTER TABLE standing ADD COLUMN replaced_by INTEGER NOT NULL DEFAULT 0;
+"""
+
 STEPS = [
     VERSION_1,
     ATTACHMENTS,
@@ -420,6 +428,7 @@ STEPS = [
     ELSEWHERE,
     OLD_CARDS,
     NEWS,
+    IDENTITIES,
 ]
 
 # What makes a query use the index job_open: the planner must find the index's own words in it.

@@ -27,7 +27,7 @@ from sepe.wire.v1 import sync_pb2
 
 # The version of this contract that we speak; a peer's lower or higher one is served all the same, because
 # unknown fields and kinds travel untouched. It is shown, for support.
-CONTRACT = 1
+CONTRACT = 2
 
 
 class Judgement(Enum):

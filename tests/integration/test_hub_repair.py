@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.app import decide as app_decide
 from hub.merge import rebuild as rebuild_module
 from hub.merge.audit import audit
 from hub.merge.backup import backup, restore
@@ -45,7 +46,7 @@ def store(tmp_path: Path, node: Node) -> Iterator[HubStore]:
 
 def decide(store: HubStore, keep: str) -> None:
     only = cases.cases(store.connection)[0]
-    cases.decide(store, only["id"], keep, reason="KK lama", officer="op-1", now_ms=START_MS + 60_000)
+    app_decide.decide(store, only["id"], keep, reason="KK lama", officer="op-1", now_ms=START_MS + 60_000)
 
 
 def test_a_decision_is_an_event_that_settles_what_the_officer_saw(store: HubStore, node: Node) -> None:
@@ -80,7 +81,7 @@ def test_a_claim_is_named_by_number_or_by_the_beginning_of_its_event(store: HubS
     with pytest.raises(InvalidInputError, match="no such case"):
         cases.case(store.connection, "ffffffffffff")
     with pytest.raises(InvalidInputError, match="reason"):
-        cases.decide(store, only["id"], "1", reason=" ", officer="", now_ms=START_MS)
+        app_decide.decide(store, only["id"], "1", reason=" ", officer="", now_ms=START_MS)
 
 
 def test_a_rebuild_gives_the_same_state_and_the_same_case_ids(store: HubStore) -> None:

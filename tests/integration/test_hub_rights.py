@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.app import decide as app_decide
 from hub.dispatch import decide
 from hub.dispatch.feed import News
 from hub.dispatch.rights import RightClaim
@@ -235,7 +236,7 @@ def test_a_conflict_and_the_decision_on_it_reach_every_office_that_has_to_do_wit
     for node in (HOME, AWAY):
         assert words(store, node) == [("standing", "hold", event_pb2.LIFE_STATE_ALIVE)]
     (case,) = read_cases.cases(store.connection)
-    read_cases.decide(store, case["id"], "1", reason="akta", officer="kabid", now_ms=START_MS)
+    app_decide.decide(store, case["id"], "1", reason="akta", officer="kabid", now_ms=START_MS)
     standing = news(store, AWAY).changes[0].standing
     assert not standing.on_hold and len(standing.settled) == 2 and standing.keep in standing.settled
     assert standing.reason == "akta" and words(store, THIRD) == []

@@ -235,5 +235,5 @@ def test_the_commands(store: NodeStore, tmp_path: Path) -> None:
         ("recalls", folder),
     ):
         assert HOME_NIK not in command(*listed, as_json=False)
-    told = command("life", folder, HOME_NIK, "dead", "--document", "5371-KM-1", as_json=False)
+    told = command("life", folder, HOME_NIK, "dead", "--document", "5371-KM-1", "--yes", as_json=False)
     assert "537104" in told and HOME_NIK not in told

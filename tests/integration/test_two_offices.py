@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.app import decide as app_decide
 from hub.endpoints import Endpoints
 from hub.merge.registry import add_key
 from hub.merge.store import HubStore
@@ -256,7 +257,7 @@ async def test_a_conflict_holds_the_card_at_both_offices_until_the_decision_rele
         assert isinstance(cases, list)
         keep = next(one["event"] for one in cases[0]["claims"] if one["node"] == HOME)
         region.at_hub(
-            lambda hub: read_cases.decide(
+            lambda hub: app_decide.decide(
                 hub, cases[0]["id"], keep, reason="akta", officer="kabid", now_ms=now_ms()
             )
         )

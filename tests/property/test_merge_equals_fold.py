@@ -25,10 +25,11 @@ from hub.merge.store import HubStore
 from hub.read.status import counts
 from sepe import case
 from sepe.card import PRINTED, SPOILED
+from sepe.claims import identities
 from sepe.events import Draft, Event
 from sepe.head import HASH_MASK, Head, add_frame
 from sepe.hlc import cap_of, effective_stamp
-from sepe.resident import fold, identities
+from sepe.resident import fold
 from tests.support.hubs import count, new_hub, settle
 from tests.support.postgres import emptied
 from tests.support.world import START_MS, Node, by_nik, card_moved, corrected, nik_of, recorded, stock_moved

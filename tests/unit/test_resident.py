@@ -13,9 +13,11 @@ from sepe.card import (
     to_collect,
 )
 from sepe.case import DOUBLE_PRINT, NIK_CONFLICT, cases_of, is_on_hold
+from sepe.claims import identities, standing_claim
 from sepe.events import Event, Kind
 from sepe.ids import EventId
-from sepe.resident import fold, identities, life_of, standing_claim
+from sepe.life import life_of
+from sepe.resident import fold
 from sepe.wire.v1 import event_pb2
 
 NIK = 5371044101909001
@@ -97,7 +99,10 @@ def test_equal_stamps_go_by_node_and_never_by_value() -> None:
 
 
 def test_life_only_goes_forward_except_by_court_order() -> None:
-    died = [life(OEBOBO, 1, 5, event_pb2.LIFE_STATE_DEAD), life(KOTA_RAJA, 1, 6, event_pb2.LIFE_STATE_MOVED)]
+    died = [
+        recorded(OEBOBO, 9, 1), life(OEBOBO, 1, 5, event_pb2.LIFE_STATE_DEAD),
+        life(KOTA_RAJA, 1, 6, event_pb2.LIFE_STATE_MOVED),
+    ]  # fmt: skip
     assert life_of(fold(died)) == event_pb2.LIFE_STATE_DEAD
     order = life(OEBOBO, 2, 8, event_pb2.LIFE_STATE_ALIVE, court=True)
     assert life_of(fold([order, *died])) == event_pb2.LIFE_STATE_ALIVE
@@ -135,7 +140,7 @@ def test_a_rightful_card_goes_before_a_forced_one_and_a_tie_to_the_first_that_ca
 
 
 def test_a_card_ends_with_its_owner_and_with_the_next_issue_and_is_then_to_be_collected() -> None:
-    first = [card(OEBOBO, 1, 1, HANDED_OVER, "a", serial="S1")]
+    first = [recorded(OEBOBO, 8, 0), card(OEBOBO, 1, 1, HANDED_OVER, "a", serial="S1")]
     second = [card(KOTA_RAJA, 1, 5, PRINTED, "b", serial="S2", fence=1, issue=2)]
     record = fold(first + second)
     assert [(issue.issue, issue.ended) for issue in issues_of(record)] == [(1, REISSUED), (2, "")]

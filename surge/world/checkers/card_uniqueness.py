@@ -3,8 +3,9 @@
 A supervisor's override prints without the right. A disk that was restored, replaced or cloned forgot which cards
 it printed and what it promised, a restored hub which rights it moved, and an officer who gives away the right of
 an office that is not gone asks for it: there a second card cannot be prevented, but it must be *seen*, as a
-``double_print`` case with one valid card, as soon as the hub has both intents. Except on forgetful machines and
-after a forgetful hub, no two cards of an issue carry one fence: the fence says which is valid.
+``double_print`` case with one valid card, or as a conflict of identities, as soon as the hub has both intents.
+Except on forgetful machines and after a forgetful hub, no two cards of an issue carry one fence: the fence says
+which is valid.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sepe import case
 from sepe.card import OUT
+from sepe.claims import NIK_CONFLICT
 from sepe.resident import CardStep
 from surge.world.ending import Ending
 from surge.world.oracle import Card
@@ -41,7 +43,10 @@ def check(ending: Ending) -> list[str]:
     for issues in ending.issues.values():
         for found in issues:
             out = [attempt for attempt in found.attempts if attempt.state in OUT]
-            if out and (found.valid is None or len(found.recalled) != len(out) - 1):
+            # A card whose identity lost is void, one on which nobody decided yet is in question.
+            others = len(found.void) + len(found.in_question)
+            good = len(out) - others
+            if len(found.recalled) != max(good - 1, 0) or (found.valid is not None) != (good > 0):
                 problems.append(f"issue {found.issue} has {len(out)} cards out and not exactly one valid")
     return problems
 
@@ -69,8 +74,11 @@ def _seen(ending: Ending, nik: int, issue: int, cards: list[Card]) -> list[str]:
     if len(cards) < 2 or nik not in ending.issues:
         return []
     states = {one.attempt: one.state for found in ending.issues[nik] for one in found.attempts}
+    conflict = any(one.kind == NIK_CONFLICT for one in ending.cases[nik])
     known = [one for one in cards if states.get(one.attempt) in OUT]
-    shown = any(one.kind == case.DOUBLE_PRINT and one.subject.endswith(f"/{issue}") for one in ending.cases[nik])
+    shown = conflict or any(
+        one.kind == case.DOUBLE_PRINT and one.subject.endswith(f"/{issue}") for one in ending.cases[nik]
+    )
     if len(known) > 1 and not shown:
         return [f"{len(known)} cards are out for issue {issue} and no case says so"]
     return []

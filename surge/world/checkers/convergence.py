@@ -8,8 +8,9 @@ from random import Random
 
 from sepe.card import issues_of
 from sepe.case import cases_of
+from sepe.claims import standing_claim
 from sepe.crdt import Register, Version
-from sepe.resident import Resident, standing_claim
+from sepe.resident import Resident
 from sepe.sync.centre import Judgement, judge
 from surge.world.bugs import Bug
 from surge.world.centre import HubDisk, LogRow

@@ -3,10 +3,10 @@ record of that NIK, and where identities differ there is a case."""
 
 from __future__ import annotations
 
-from sepe import case
+from sepe.claims import NIK_CONFLICT, identities
 from sepe.events import Event
 from sepe.head import is_suspect
-from sepe.resident import Resident, identities
+from sepe.resident import Resident
 from surge.world.ending import Ending
 
 
@@ -26,7 +26,7 @@ def check(ending: Ending) -> list[str]:
         ]  # fmt: skip
         problems += [f"{entry.event.id}: a value is gone" for entry in entries if not _holds(record, entry.lifted)]
         cases = ending.cases[nik]
-        if len(identities(record)) > 1 and not any(one.kind == case.NIK_CONFLICT for one in cases):
+        if len(identities(record)) > 1 and not any(one.kind == NIK_CONFLICT for one in cases):
             problems.append("two identities and no case")
         head = ending.world.hub.disk.heads[nik]
         if cases and not is_suspect(
