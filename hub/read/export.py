@@ -8,7 +8,7 @@ from typing import Any
 
 from hub.merge import log
 from hub.merge.digest import NIKS_PER_PAGE
-from hub.merge.project import fold_events
+from hub.merge.project import whole_record
 from hub.read import cases, hints
 from hub.read.person import at, document
 from sepe.errors import InvalidInputError, PeerProtocolError
@@ -39,7 +39,7 @@ def residents(connection: Connection) -> Iterator[dict[str, Any]]:
                 number = Nik.from_number(nik)
             except InvalidInputError:
                 continue  # No desk accepts such a number; it is among the exported events.
-            yield document(number, fold_events(events), secret)
+            yield document(number, whole_record(connection, nik, events), secret)
         after = rows[-1][0]
 
 

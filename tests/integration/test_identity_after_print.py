@@ -211,3 +211,25 @@ async def test_a_correction_of_ones_own_typing_is_no_case_and_the_card_that_came
         await region[AWAY].sync()
         (case,) = region.at_hub(lambda hub: read_cases.cases(hub.connection))  # type: ignore[misc]
         assert {one["name"] for one in case["claims"]} == {"MARIA TAEK", "MARIA TAEKK"}
+
+
+async def test_an_office_that_does_not_know_such_orders_is_sent_none(region: Region) -> None:
+    home, away = region[HOME], region[AWAY]
+    record(home.store, line(HOME_NIK, **WRONG))
+    record(away.store, line(HOME_NIK, **RIGHT))
+
+    def orders(hub: HubStore) -> int:
+        return int(hub.connection.execute("SELECT count(*) FROM feed WHERE kind = 'card'").fetchone()[0])
+
+    async with region.line():
+        for office in (home, away):
+            await office.sync()
+        region.at_hub(lambda hub: hub.connection.execute("UPDATE node SET contract = 1"))
+        decide(region, "BENAR ORANG")
+        assert region.at_hub(orders) == 0
+        # Its own card was held and is released by the decision, as ever.
+        await away.hear()
+        assert away.job().state is JobState.QUEUED
+        region.at_hub(lambda hub: hub.connection.execute("UPDATE node SET contract = 2"))
+        decide(region, "BENAR ORANG", revise=True)
+        assert region.at_hub(orders) == 1

@@ -70,6 +70,18 @@ def test_another_name_for_the_nik_puts_cards_on_hold() -> None:
     assert (third.status, third.disputes) == ("on_hold", False)
 
 
+def test_a_title_is_no_other_name_and_changed_data_with_their_evidence_are_no_dispute() -> None:
+    known = planned(name="H. YUSUF TAEK").known
+    assert not planned(known, name="YUSUF TAEK, S.PD").disputes
+    assert planned(known, name="YUSUF LAY").disputes
+    proof = {"reason": "data-change", "proof": "474/2024", "old_card": "A000001"}
+    changed = planned(known, name="YUSUF LAY", **proof)
+    assert changed.changes and not changed.disputes and changed.status == "queued"
+    assert not planned(changed.known, name="YUSUF LAY").disputes
+    assert planned(changed.known, name="YUSUF TAEK").disputes
+    assert planned(known, name="YUSUF LAY", reason="data-change", proof="474/2024").disputes
+
+
 def test_the_latest_given_value_of_each_field_is_known() -> None:
     first = planned(address="JL. LAMA", phone="0812345678")
     second = planned(
