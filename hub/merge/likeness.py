@@ -29,7 +29,7 @@ from sepe.events import Kind
 from sepe.head import NIK_MAX
 from sepe.hlc import wall_ms_of
 from sepe.likeness import BLOCK_NIKS_MAX, SAME_PERSON, Sketch, keys_of, likeness, sketch_of
-from sepe.resident import Resident
+from sepe.resident import Decision, Replacement, Resident
 from sepe_io.frames import peek_header
 from sepe_io.logs import logger
 from sepe_io.sqlite import Connection, StorageDamagedError, transaction, translated
@@ -40,7 +40,10 @@ FRAMES_MAX = 16
 UNREAD_MAX = 64
 VALUES_MAX = 400
 TABLES = ("likeness", "likeness_key", "likeness_hint", "likeness_unread")
-_KINDS = frozenset({int(Kind.RECORDED), int(Kind.CORRECTED), int(Kind.CASE_DECIDED)})
+_KINDS = frozenset(
+    int(kind)
+    for kind in (Kind.RECORDED, Kind.CORRECTED, Kind.CLAIM_CORRECTED, Kind.CASE_DECIDED, Kind.NIK_REPLACED)
+)
 
 _log = logger("hub.likeness")
 
@@ -172,19 +175,26 @@ def _rows_of(connection: Connection, niks: Mapping[int, int], unread: set[int]) 
 
 
 def _fold(connection: Connection, niks: Iterable[int]) -> dict[int, _Row | None]:
-    return {nik: _row_of(fold_events(events)) for nik, events in log.events_of(connection, niks).items()}
+    return {nik: _row_of(nik, fold_events(events)) for nik, events in log.events_of(connection, niks).items()}
 
 
-def _row_of(resident: Resident) -> _Row | None:
+def _row_of(nik: int, resident: Resident) -> _Row | None:
     sketch = sketch_of(resident)
     if sketch is None:
         return None
+    # That one number is the other settles the hint too, however it was said.
+    said: list[tuple[Decision | Replacement, int, int]] = [
+        (one, one.other, one.keep_nik) for one in resident.decisions if one.case_kind == SAME_PERSON
+    ]
+    said += [
+        (one, one.new_nik or one.old_nik, one.new_nik or nik)
+        for one in resident.replacements if one.new_nik or one.old_nik
+    ]  # fmt: skip
     settled = {
-        str(one.other): {
-            "keep": one.keep_nik, "reason": one.reason, "officer": one.officer,
-            "at_ms": wall_ms_of(one.version.stamp),
+        str(other): {
+            "keep": keep, "reason": one.reason, "officer": one.officer, "at_ms": wall_ms_of(one.version.stamp),
         }
-        for one in sorted(resident.decisions) if one.case_kind == SAME_PERSON
+        for one, other, keep in sorted(said, key=lambda word: word[0].version)
     }  # fmt: skip
     return _Row(
         json.dumps(

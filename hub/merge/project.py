@@ -50,6 +50,8 @@ def project(connection: Connection, niks: Sequence[int] | None = None) -> int:
     A NIK whose events lie in a damaged frame stays marked until the frame is back, and keeps no other waiting.
     """
     done = after = 0
+    if niks is None:
+        _take_old_marks(connection)
     while True:
         with translated():
             batch = _dirty(connection, niks, after)
@@ -63,6 +65,16 @@ def project(connection: Connection, niks: Sequence[int] | None = None) -> int:
         after = batch[-1]
         if niks is not None:
             return done
+
+
+def _take_old_marks(connection: Connection) -> None:
+    """A worker of the version before, on the same server during an upgrade, marks residents elsewhere."""
+    with translated():
+        if not connection.execute("SELECT 1 FROM card_mark LIMIT 1").fetchone():
+            return
+    with transaction(connection):
+        marked = connection.execute("DELETE FROM card_mark RETURNING nik").fetchall()
+        connection.executemany("INSERT OR IGNORE INTO dirty (nik) VALUES (?)", marked)
 
 
 def fold_events(events: Iterable[Event]) -> Resident:

@@ -249,7 +249,8 @@ CREATE TABLE proof (
 
 # feed: the newest word on each subject, for each machine; see hub.dispatch.feed.
 # right_wish, right_ask: claims that were denied and what the holder was asked and said. No truth: they come again.
-# forced_card, recalled_card: what `hub.dispatch.watch` found. card_mark: gone since `_ONE_LIST_OF_MARKS`.
+# forced_card, recalled_card: what `hub.dispatch.watch` found. card_mark: marks of a
+# worker of the version before, which go to `dirty`.
 _DISPATCH = (
     _ROLL_RIGHT_TABLE.format(table="roll_right")
     + """
@@ -360,11 +361,8 @@ CREATE TABLE left_card (
 """
 )
 
-# One list of marks: what a person must see of cards is found where cases are.
-_ONE_LIST_OF_MARKS = """
-INSERT INTO dirty (nik) SELECT nik FROM card_mark WHERE nik NOT IN (SELECT nik FROM dirty);
-DROP TABLE card_mark;
+_LIFE_CASES = """
 CREATE INDEX case_of_kind ON resident_case (nik) WHERE kind = 'life_elsewhere';
 """
 
-STEPS = [_FIRST, _RETIRED_KEYS, _READING_BACK, _DISPATCH, _LIKENESS, _PRINT_ROOM, _MOVES, _ONE_LIST_OF_MARKS]
+STEPS = [_FIRST, _RETIRED_KEYS, _READING_BACK, _DISPATCH, _LIKENESS, _PRINT_ROOM, _MOVES, _LIFE_CASES]

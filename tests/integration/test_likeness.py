@@ -110,6 +110,22 @@ def test_two_offices_record_one_person_under_two_niks_and_an_officer_closes_the_
     assert len(told("person", where, f"{NIK:016}")["claims"]) == 1
 
 
+def test_a_number_that_is_replaced_otherwise_closes_the_hint_too(tmp_path: Path) -> None:
+    nodes = [Node(FIRST), Node(SECOND)]
+    for node, nik in zip(nodes, (NIK, OTHER), strict=True):
+        node.write(maria(nik))
+    with new_hub(tmp_path / "hub", nodes) as store:
+        for node in nodes:
+            send(store, node.frames())
+    where = str(tmp_path / "hub")
+    assert len(told("cases", where, "--kind", "same_person")) == 1
+    words = ("--why", "double", "--reason", "KK", "--officer", "ANA")
+    assert told("replace-nik", where, f"{NIK:016}", f"{OTHER:016}", *words)["changed"]
+    assert told("cases", where, "--kind", "same_person") == []
+    (closed,) = told("cases", where, "--kind", "same_person", "--all")
+    assert closed["decision"]["keep"] == f"{OTHER:016}"
+
+
 def test_a_hint_ends_when_the_records_are_put_right_and_a_common_key_gives_none(tmp_path: Path) -> None:
     node = Node(FIRST)
     with new_hub(tmp_path / "hub", [node]) as store:
