@@ -26,7 +26,7 @@ from sepe.region import RegionTable
 from sepe.reprints import EVIDENCE_KEYS, missing, shown
 from sepe.text import check_characters, checked_name, checked_text, shown_key
 
-__all__ = ["LINE_BYTES_MAX", "Recording", "parse_line", "parse_recording"]
+__all__ = ["BATCH", "LINE_BYTES_MAX", "Recording", "checked_batch", "parse_line", "parse_recording"]
 
 NAME_CHARS_NEW_MAX = 60  # Permendagri 73/2022 art. 4
 TEXT_CHARS_MAX = 100
@@ -35,6 +35,9 @@ PATH_CHARS_MAX = 1024
 EXTRA_KEYS_MAX = 32
 EXTRA_KEY_CHARS_MAX = 64
 EXTRA_CHARS_MAX = 1000
+# The key of the batch in which the card is to be printed; it travels among the extra keys.
+BATCH = "batch"
+BATCH_CHARS_MAX = 40
 BIRTH_YEAR_MIN = 1900
 
 # The official lists; another value is kept with a warning, since the lists change and the office must not stop.
@@ -176,6 +179,22 @@ def parse_recording(
     return recording, _warnings(recording, verdict.status, regions)
 
 
+def checked_batch(text: str) -> str:
+    """The name of a batch, single-spaced.
+
+    Raises:
+        InvalidInputError: too long, not printable, or what a command would take for an option or a NIK.
+    """
+    name = " ".join(text.split())
+    is_number = name.isascii() and name.isdigit() and len(name) >= 12
+    if not 0 < len(name) <= BATCH_CHARS_MAX or not name.isprintable() or name.startswith("-") or is_number:
+        raise InvalidInputError(
+            f"nama kelompok 1 sampai {BATCH_CHARS_MAX} karakter, bukan nomor", field=BATCH, value=text,
+            hint="Contoh: sman-3",
+        )  # fmt: skip
+    return name
+
+
 def _string(document: Mapping[str, object], key: str) -> str:
     value = document.get(key)
     if value is None:
@@ -263,9 +282,13 @@ def _extra(document: Mapping[str, object]) -> Mapping[str, str]:
             field=shown_key(unknown[0]),
             hint="Hapus kolom yang tidak perlu",
         )
-    extra = {}
+    extra: dict[str, str] = {}
     for key in unknown:
         value = document[key]
+        if key == BATCH:
+            if name := _string(document, BATCH).strip():
+                extra[BATCH] = checked_batch(name)
+            continue
         if not 0 < len(key) <= EXTRA_KEY_CHARS_MAX or not key.isprintable():
             raise InvalidInputError("nama kolom tidak dapat dipakai", field=shown_key(key), hint="Hapus kolom itu")
         text = value if isinstance(value, str) else json.dumps(value)
@@ -302,6 +325,8 @@ def _warnings(recording: Recording, status: str, regions: RegionTable | None) ->
     if lacking:
         found.append(f"Sebelum kartu diserahkan masih perlu: {shown(lacking)}")
     found.extend(
-        f"Kolom tidak dikenal disimpan apa adanya: {key}" for key in recording.extra if key not in EVIDENCE_KEYS
+        f"Kolom tidak dikenal disimpan apa adanya: {key}"
+        for key in recording.extra
+        if key not in EVIDENCE_KEYS and key != BATCH
     )
     return tuple(found)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from node.cli import (
+    batch,
     blanks,
     cards,
     correct,
@@ -35,7 +36,7 @@ def root(
 
 
 PARTS = (
-    setup, record, correct, printing, queue, printers, blanks, cards, supplies, look, news, run, keys
+    setup, record, correct, printing, queue, batch, printers, blanks, cards, supplies, look, news, run, keys
 )  # fmt: skip
 for part in PARTS:
     part.register(app)

@@ -13,10 +13,12 @@ from node.cli.queue import Times, finishes
 from node.cli.words import say
 from node.clock import now_ms
 from node.desk.people import names_of, shown
+from node.printing.batches import Batches
 from node.printing.job import Job
 from node.printing.ledger import Ledger
 from node.printing.spool import NO_CARD, WAITING, JobState
 from node.storage.store import NodeStore
+from sepe.dispatch.outlook import Limit
 from sepe.errors import InvalidInputError
 from sepe.nik import Nik
 
@@ -55,10 +57,15 @@ def register(app: typer.Typer) -> None:
         with opened(folder) as store:
             wished = _wish(store, niks, override=override, reason=reason, operator=operator)
             jobs = [job.id for job in wished]
-            if jobs and any(job.state in MOVING or job.state in WAITING for job in wished):
+            held = Batches(store).held_jobs(jobs)
+            for name in sorted(set(held.values())):
+                note(say(f"Kelompok {name} belum dilepas: sepe node batch DIR {name} --release",
+                         f"Batch {name} is not released: sepe node batch DIR {name} --release"))  # fmt: skip
+            movable = [job for job in wished if job.id not in held]
+            if any(job.state in MOVING or job.state in WAITING for job in movable):
                 import asyncio
 
-                asyncio.run(_bring(store, printer, jobs, wait))
+                asyncio.run(_bring(store, printer, [job.id for job in movable], wait))
             ledger = Ledger(store)
             now = [ledger.job(job) for job in jobs]
         _show(now, as_json=as_json, full=True)
@@ -332,11 +339,17 @@ def _show(
                 str(job.state),
                 job.serial,
                 found[job.id].clock if job.id in found else "-",
-                job.reason,
+                job.reason or _batch_of(found.get(job.id)),
             )
             for job in jobs
         ],
     )
+
+
+def _batch_of(times: Times | None) -> str:
+    """That a job waits for its batch: nothing else of it says so."""
+    is_held = times is not None and Limit.BATCH in times.waits_for
+    return say("menunggu kelompoknya dilepas", "waits for its batch to be released") if is_held else ""
 
 
 def _times_of(times: Times | None) -> dict[str, object]:

@@ -1,11 +1,9 @@
-"""``node queue``, ``move``, ``batch``, ``policy``: who is printed next, and when."""
+"""``node queue``, ``move``, ``policy``: who is printed next, and when."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -15,14 +13,11 @@ from node.cli.words import say
 from node.clock import now_ms
 from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError
-from sepe.nik import Nik
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for name, command in (
-        ("queue", show_queue), ("move", move), ("batch", batch), ("policy", policy),
-    ):  # fmt: skip
+    for name, command in (("queue", show_queue), ("move", move), ("policy", policy)):
         app.command(name=name)(command)
 
 
@@ -126,41 +121,6 @@ def move(
     note(say(f"{len(jobs)} pekerjaan dipindah.", f"{len(jobs)} jobs moved."))
 
 
-def batch(  # noqa: PLR0917 - options of a command
-    folder: Dir,
-    name: Annotated[
-        str, typer.Argument(metavar="[NAME]", help="Of the school or the night; none: list them.")
-    ] = "",
-    niks: Annotated[
-        list[str] | None, typer.Argument(metavar="[NIK …|-]", help="In the order of printing.")
-    ] = None,
-    printer: Annotated[str, typer.Option(help="Print the batch on this printer alone.")] = "",
-    start: Annotated[str, typer.Option("--from", metavar="HH:MM", help="Not before this time today.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Print the cards of a list together, in its order, after everything more urgent: a school, a night's run.
-
-    Exit code 2: a NIK of the list has nothing that waits here; nothing is changed then.
-
-    Example: sepe node batch ./oebobo sman-3 - --from 16:00 < daftar.txt
-    """
-    from node.printing.queue import QueueStore
-
-    with opened(folder) as store:
-        reader = QueueStore(store)
-        if name:
-            wanted = _read_niks(niks or [])
-            count = _put_in_batch(store, reader, name, wanted, printer=printer, start=start)
-            note(say(f"Kelompok {name}: {count} kartu.", f"Batch {name}: {count} cards."))
-        rows = reader.batches()
-    if as_json:
-        heads = ("batch", "cards", "printed", "waiting", "stuck")
-        print_json([dict(zip(heads, row, strict=True)) for row in rows])
-    elif rows:
-        print_table((say("kelompok", "batch"), say("kartu", "cards"), say("tercetak", "printed"),
-                     say("menunggu", "waiting"), say("perlu dilihat", "to be looked at")), rows)  # fmt: skip
-
-
 def policy(
     folder: Dir,
     write: Annotated[bool, typer.Option(help="Put the policy file that ships into DIR, to be edited.")] = False,
@@ -204,49 +164,3 @@ def finishes(store: NodeStore) -> dict[int, Times]:
         clock = "-" if finish is None else clock_of(day, finish)
         found[one.job] = Times(finish, clock, tuple(str(why) for why in limit_of(one, day.seen)))
     return found
-
-
-def _put_in_batch(
-    store: NodeStore, reader: object, name: str, niks: list[str], *, printer: str, start: str
-) -> int:
-    from node.printing.ledger import Ledger
-    from node.printing.printers import Printers
-    from node.printing.queue import Place, QueueStore
-    from node.printing.spool import WAITING, JobState
-
-    assert isinstance(reader, QueueStore)
-    now = now_ms()
-    address = Printers(store).find(printer).address if printer else ""
-    from_ms = _today_at(store, start, now) if start else 0
-    with store.transaction():
-        ledger = Ledger(store)
-        places = []
-        for position, text in enumerate(niks):
-            jobs = [job for job in ledger.of_resident(Nik.parse(text).number)
-                    if job.state in (*WAITING, JobState.WAITING_DUE)]  # fmt: skip
-            if not jobs:
-                raise InvalidInputError(
-                    "tidak ada cetakan yang menunggu untuk NIK ini", field="nik", value=text,
-                    hint="Lihat: sepe node prints DIR --nik NIK",
-                )  # fmt: skip
-            places += [(job.id, Place(address, name, position, now, from_ms)) for job in jobs]
-        reader.place(places)
-    return len(places)
-
-
-def _read_niks(niks: list[str]) -> list[str]:
-    if niks == ["-"]:
-        niks = sys.stdin.read().split()
-    if not niks:
-        raise InvalidInputError("name residents, or - to read them", field="NIK", hint="One NIK on each line.")
-    return niks
-
-
-def _today_at(store: NodeStore, text: str, now: int) -> int:
-    from node.printing.queue import load_policy
-
-    try:
-        at = datetime.strptime(text, "%H:%M").replace(tzinfo=UTC)
-    except ValueError:
-        raise InvalidInputError("a time of day, HH:MM", field="--from", value=text) from None
-    return load_policy(store.folder, store.node).hours.midnight_ms(now) + (at.hour * 60 + at.minute) * 60_000

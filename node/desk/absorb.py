@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 
 from google.protobuf.message import Message
 
 from node.desk.day import day_of
 from node.desk.plan import Known
 from node.desk.standing import note_life
+from node.printing.batches import Batches
 from node.printing.ledger import JOB_NAME_BYTES, Ledger
 from node.printing.rights import RightBook
 from node.printing.spool import Fact, JobState
@@ -27,6 +29,7 @@ from sepe.codec import Columns
 from sepe.errors import InvalidInputError, PeerProtocolError
 from sepe.events import body_of
 from sepe.identity import identity_key
+from sepe.recording import BATCH, checked_batch
 from sepe.reprints import LOST, SWAPPED
 from sepe.serials import serials_between
 from sepe.stock import BLANK_PRODUCTS, Movement
@@ -142,6 +145,10 @@ def _absorb_recorded(store: NodeStore, nik: int, at_ms: int, body: event_pb2.Rec
         data = body.SerializeToString(deterministic=True)
         name = secrets.token_hex(JOB_NAME_BYTES)
         _insert_job(store, name, nik, body.product, body.issue, state=JobState.HELD, at_ms=at_ms, body=data)
+        # Whether it was released before is not known: somebody says so once more.
+        with suppress(InvalidInputError):
+            if BATCH in body.extra:
+                Batches(store).collect([(checked_batch(body.extra[BATCH]), nik, body.product, body.issue)], at_ms)
 
 
 def _absorb_card(store: NodeStore, nik: int, at_ms: int, step: event_pb2.CardMoved) -> None:

@@ -7,7 +7,7 @@ commit together; an answer that says ``ok`` is given only after that commit.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -20,6 +20,7 @@ from node.desk.lines import InputLine
 from node.desk.photos import Taken, take_file
 from node.desk.plan import Known, Planned, Wanted, plan
 from node.desk.standing import DISPUTED, UNKNOWN, Standing, standing_of
+from node.printing.batches import Batches
 from node.printing.job import NewJob
 from node.printing.ledger import Ledger
 from node.printing.queue import load_policy
@@ -30,8 +31,8 @@ from sepe.attach import KINDS
 from sepe.errors import InvalidInputError, SepeError, TransientError
 from sepe.ids import EventId
 from sepe.nik import Nik
-from sepe.products import SUBSTITUTES
-from sepe.recording import Recording, parse_line, parse_recording
+from sepe.products import PRODUCTS, SUBSTITUTES
+from sepe.recording import BATCH, Recording, parse_line, parse_recording
 from sepe.region import RegionTable
 from sepe.wire.v1 import event_pb2
 
@@ -183,9 +184,10 @@ class Desk:
             if planned.changes:
                 self._renew(one.recording.nik.number, event, planned)
         self._ledger.add(jobs, now_ms, today.isoformat())
+        in_batches = self._into_batches(accepted, now_ms)
         tally(self._store, today, [(one.recording.product, planned.status) for one, planned in accepted])
         for (one, planned), event in zip(accepted, events, strict=True):
-            warnings = planned.warnings + one.warnings
+            warnings = planned.warnings + one.warnings + in_batches.get(one.line, ())
             nik_text = one.recording.nik.value
             answers.append((one.line, LineResult(one.line, True, str(event), nik_text, planned.status, warnings)))
         return answers
@@ -200,10 +202,42 @@ class Desk:
                     job.id, body, event_pb2.EventRef(node=event.node, epoch=event.epoch, seq=event.seq)
                 )
 
+    def _into_batches(
+        self, accepted: Sequence[tuple[_Parsed, Planned]], now_ms: int
+    ) -> dict[int, tuple[str, ...]]:
+        """Put the cards of people who were recorded into a batch there; what to say of it, by line."""
+        named = [(one, planned) for one, planned in accepted if BATCH in one.recording.extra]
+        if not named:
+            return {}
+        batches = Batches(self._store)
+        batches.collect(
+            [
+                (one.recording.extra[BATCH], planned.job.nik, planned.job.product, planned.job.issue)
+                for one, planned in named
+                if planned.job is not None
+            ],
+            now_ms,
+        )
+        held = batches.held()
+        return {
+            one.line: (batch_words(one.recording.extra[BATCH], held, is_new=planned.job is not None),)
+            for one, planned in named
+            if PRODUCTS[one.recording.product].prints
+        }
+
     def _hold(self, nik: int, now_ms: int) -> None:
         for job in self._ledger.of_resident(nik):
             if Fact.DISPUTED in facts_of(job.state):
                 self._ledger.settle(job.id, Fact.DISPUTED, now_ms=now_ms, reason=DISPUTED)
+
+
+def batch_words(name: str, held: Collection[str], *, is_new: bool) -> str:
+    """What the operator is told of a card that was asked for in a batch."""
+    if not is_new:
+        return f"Dokumen yang sudah diminta sebelumnya tidak dipindah ke kelompok {name}: sepe node batch DIR"
+    if name in held:
+        return f"Dicetak setelah kelompok {name} dilepas: sepe node batch DIR {name} --release"
+    return f"Kelompok {name} sudah dilepas; kartu dicetak menurut antrean"
 
 
 def record_line(

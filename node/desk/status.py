@@ -19,6 +19,7 @@ from node.link.notes import (
     refusal,
     token_refusal,
 )
+from node.printing.batches import Batches
 from node.printing.ledger import Ledger
 from node.printing.withdrawal import Withdrawals
 from node.printing.witness import Witness
@@ -125,6 +126,13 @@ def warnings(store: NodeStore, now_ms: int) -> Iterable[Caution]:
             "blanks_out",
             f"{count} kartu menunggu blangko: sepe node blanks receive DIR --product … --first … --last …",
             f"{count} cards wait for blanks: sepe node blanks receive DIR --product … --first … --last …",
+        )
+    if held := Batches(store).waiting_for_release():
+        names = ", ".join(held)
+        yield Caution(
+            "batch_collected",
+            f"Kelompok {names} belum dilepas, kartunya tidak dicetak: sepe node batch DIR NAMA --release",
+            f"Batch {names} is not released, its cards are not printed: sepe node batch DIR NAME --release",
         )
     if count := Ledger(store).spoiled_count():
         yield Caution(

@@ -64,7 +64,7 @@ class Ledger:
             )
 
     def retry(self, job_id: int, now_ms: int) -> Job:
-        """A new attempt at the issue of a job that ended without a card; the right goes with it.
+        """A new attempt at the issue of a job that ended without a card; its right and its batch go with it.
 
         Raises:
             InvalidInputError: that job may still have a card, or another attempt is under way.
@@ -85,6 +85,9 @@ class Ledger:
                 "SELECT ?, nik, product, issue, 'queued', fence, epoch, seq, ?, ?, due_day, "
                 "override, operator, body, claim FROM job WHERE id = ?",
                 (secrets.token_hex(JOB_NAME_BYTES), now_ms, now_ms, job_id),
+            )
+            self._store.connection.execute(
+                "UPDATE job_place SET job = ? WHERE job = ? AND batch <> ''", (cursor.lastrowid, job_id)
             )
             # Under the fence that counts now: what was promised away meanwhile has to be asked for again.
             RightBook(self._store).fit_jobs(Right(old.nik, old.product, old.issue))

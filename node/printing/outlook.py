@@ -171,4 +171,5 @@ WORDS = {
     Limit.PRINTERS: ("jumlah dan kecepatan pencetak", "number and speed of printers"),
     Limit.DUE: ("belum genap 17 tahun", "not yet 17"),
     Limit.DECISION: ("keputusan petugas", "a person's decision"),
+    Limit.BATCH: ("kelompoknya dilepas", "its batch to be released"),
 }

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from node.desk.day import day_of, zone_of
+from node.printing.batches import Batches
 from node.printing.check import check_took_ms
 from node.printing.ledger import Ledger
 from node.printing.printers import Printers
@@ -198,6 +199,7 @@ class QueueStore:
         midnights: dict[str, int] = {}
         used = {one.address for one in Printers(self._store).used()}
         took_ms = check_took_ms(self._store) if policy.check_waits else 0
+        collected = Batches(self._store).held()
         for (job, product, issue, state, fence, serial, created_ms, due_day, wanted, reason,
              printer, batch, position, since_ms, from_ms, epoch, seq, voter, is_unheard) in rows:  # fmt: skip
             assert isinstance(job, int) and isinstance(issue, int) and isinstance(created_ms, int)
@@ -226,6 +228,8 @@ class QueueStore:
                     checked_ms = max(checked_ms + took_ms, now_ms + 1) if has_line else NEVER_MS
                 if checked_ms > max(ready_ms, now_ms):
                     ready_ms, waits_for = checked_ms, Limit.CHECK if has_line or not is_unheard else Limit.LINE
+            if batch in collected:
+                ready_ms, waits_for = NEVER_MS, waits_for or Limit.BATCH
             media = PRODUCTS[str(product)].media or "a4"
             yield Waiting(
                 job,

@@ -415,6 +415,15 @@ ALTER TABLE standing ADD COLUMN kept BLOB NOT NULL DEFAULT x'';
 ALTER TABLE standing ADD COLUMN replaced_by INTEGER NOT NULL DEFAULT 0;
 """
 
+BATCHES = """
+-- node/printing/batches.py. released_ms: 0 while the batch is collected and nothing of it is printed.
+CREATE TABLE print_batch (
+    name TEXT PRIMARY KEY,
+    opened_ms INTEGER NOT NULL,
+    released_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
 STEPS = [
     VERSION_1,
     ATTACHMENTS,
@@ -429,6 +438,7 @@ STEPS = [
     OLD_CARDS,
     NEWS,
     IDENTITIES,
+    BATCHES,
 ]
 
 # What makes a query use the index job_open: the planner must find the index's own words in it.

@@ -32,6 +32,7 @@ class Limit(StrEnum):
     PRINTERS = "printers"
     DUE = "due"
     DECISION = "decision"
+    BATCH = "batch"
 
 
 # Those that somebody could lift today, the more particular ones first: what is equally good goes to the first.
