@@ -9,6 +9,7 @@ from node.cli import (
     blanks,
     cards,
     correct,
+    handing,
     keys,
     look,
     news,
@@ -36,7 +37,8 @@ def root(
 
 
 PARTS = (
-    setup, record, correct, printing, queue, batch, printers, blanks, cards, supplies, look, news, run, keys
+    setup, record, correct, printing, queue, batch, printers, handing, blanks, cards, supplies, look,
+    news, run, keys,
 )  # fmt: skip
 for part in PARTS:
     part.register(app)

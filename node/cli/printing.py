@@ -1,10 +1,10 @@
-"""``node print``, ``prints``, ``resolve``, ``hand-over``: the print ledger at the desk."""
+"""``node print``, ``prints``, ``resolve``, ``confirm``: the print ledger at the desk."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from node.storage.store import NodeStore
 from sepe.dispatch.outlook import Limit
 from sepe.errors import InvalidInputError
 from sepe.nik import Nik
+
+if TYPE_CHECKING:
+    from sepe.handing import Receiver
 
 # A job in one of these is on its way; in any other it is done or waits for something that printing cannot bring.
 MOVING = (JobState.QUEUED, JobState.READY, JobState.RESERVED, JobState.SUBMITTED)
@@ -84,6 +87,8 @@ def register(app: typer.Typer) -> None:
 
         Example: sepe node prints ./oebobo --state in_doubt
         """
+        from node.desk.hand_over import receivers
+
         with opened(folder) as store:
             ledger = Ledger(store)
             if nik is not None:
@@ -96,7 +101,8 @@ def register(app: typer.Typer) -> None:
                 jobs = [job for job in jobs if job.state == _state(state)]
             times = finishes(store) if any(job.state in WAITING for job in jobs[:limit]) else {}
             names = names_of(store, {job.nik for job in jobs[:limit]})
-        _show(jobs[:limit], as_json=as_json, times=times, names=names)
+            taken = receivers(store, jobs[:limit]) if as_json else {}
+        _show(jobs[:limit], as_json=as_json, times=times, names=names, taken=taken)
 
     @app.command(name="resolve")
     def resolve_doubt(  # noqa: PLR0917 - options of a command
@@ -166,35 +172,6 @@ def register(app: typer.Typer) -> None:
         with opened(folder) as store:
             found = confirm(store, serial, job_id=job, operator=operator, now_ms=now_ms())
         _show([found], as_json=as_json, full=True)
-
-    @app.command(name="hand-over")
-    def hand_over_card(  # noqa: PLR0917 - options of a command
-        folder: Dir,
-        nik: Annotated[str, typer.Argument(metavar="NIK")],
-        product: Annotated[str | None, typer.Option(help="Only this product.")] = None,
-        police_letter: Annotated[str, typer.Option(help="Its number: the old card is lost.")] = "",
-        old_card: Annotated[str, typer.Option(help="Serial of the old card; it is taken back.")] = "",
-        proof: Annotated[str, typer.Option(help="Number of the paper that proves the change of data.")] = "",
-        skpwni: Annotated[str, typer.Option(help="Number of the moving letter.")] = "",
-        operator: Operator = "",
-        as_json: AsJson = False,
-    ) -> None:
-        """Give the printed card to its owner; for a reprint against what must be shown for it.
-
-        What the recording named (police_letter, old_card, proof, skpwni) need not be given again.
-
-        Example: sepe node hand-over ./oebobo 5371044101909001
-        """
-        from node.desk.hand_over import hand_over
-
-        number = Nik.parse(nik).number
-        with opened(folder) as store:
-            shown = {"police_letter": police_letter, "old_card": old_card, "proof": proof, "skpwni": skpwni}
-            handed = hand_over(
-                store, number, product=product, operator=operator, now_ms=now_ms(),
-                evidence={key: value for key, value in shown.items() if value},
-            )  # fmt: skip
-        _show(handed, as_json=as_json, full=True)
 
 
 def _wish(store: NodeStore, niks: list[str] | None, *, override: bool, reason: str, operator: str) -> list[Job]:
@@ -312,12 +289,12 @@ def _state(text: str) -> JobState:
 
 def _show(
     jobs: list[Job], *, as_json: bool, full: bool = False, times: Mapping[int, Times] | None = None,
-    names: Mapping[int, str] | None = None,
+    names: Mapping[int, str] | None = None, taken: Mapping[int, Receiver] | None = None,
 ) -> None:  # fmt: skip
     """``full``: the NIK of the few that somebody named; else as a list shows residents, by ``names``."""
-    found = times or {}
+    found, receivers = times or {}, taken or {}
     if as_json:
-        print_json([_document(job) | _times_of(found.get(job.id)) for job in jobs])
+        print_json([job_document(job, receivers.get(job.id)) | _times_of(found.get(job.id)) for job in jobs])
         return
     print_table(
         (
@@ -360,10 +337,17 @@ def _nik(job: Job) -> str:
     return f"{job.nik:016d}"
 
 
-def _document(job: Job) -> dict[str, object]:
-    return {
+def job_document(job: Job, receiver: Receiver | None = None) -> dict[str, object]:
+    """One job as scripts read it, with the full number."""
+    document: dict[str, object] = {
         "job": job.id, "name": job.name, "nik": _nik(job), "product": job.product, "issue": job.issue,
         "state": str(job.state), "serial": job.serial, "fence": job.fence, "printer": job.printer,
         "due": job.due_day, "override": job.override, "reason": job.reason, "operator": job.operator,
         "created_ms": job.created_ms, "changed_ms": job.changed_ms,
     }  # fmt: skip
+    if receiver is not None:
+        document |= {
+            "received_by": receiver.received_by, "receiver_name": receiver.name,
+            "receiver_document": receiver.document,
+        }  # fmt: skip
+    return document

@@ -174,6 +174,11 @@ def _absorb_card(store: NodeStore, nik: int, at_ms: int, step: event_pb2.CardMov
         (str(state), step.state, step.fence, "" if step.state == VOID else step.serial,
          step.reason if step.override else "", step.operator, at_ms, job[0]),
     )  # fmt: skip
+    if step.received_by:
+        execute(
+            "INSERT OR REPLACE INTO receiver (job, received_by, name, document) VALUES (?, ?, ?, ?)",
+            (job[0], step.received_by, step.receiver_name, step.receiver_document),
+        )
     if step.serial and step.product in BLANK_PRODUCTS:
         _absorb_blank(Shelf(store), step, job[0], at_ms)
 

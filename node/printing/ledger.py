@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from node.desk.day import day_of
 from node.printing import spool
@@ -23,6 +24,9 @@ from sepe.errors import InvalidInputError
 from sepe.events import Draft, Kind, draft
 from sepe.stock import BLANK_PRODUCTS
 from sepe.wire.v1 import event_pb2
+
+if TYPE_CHECKING:  # A recording needs the ledger, not the rules of handing over.
+    from sepe.handing import Receiver
 
 JOB_NAME_BYTES = 12
 PRINT_FAILURE = "print-failure"
@@ -130,7 +134,7 @@ class Ledger:
 
     def settle(
         self, job_id: int, fact: Fact, *, now_ms: int, reason: str = "", operator: str = "",
-        spoiled_by: str = PRINT_FAILURE,
+        spoiled_by: str = PRINT_FAILURE, receiver: Receiver | None = None,
     ) -> Job:  # fmt: skip
         """Apply one fact: state, blank and the centre's event in one transaction. Returns the job after it.
 
@@ -138,6 +142,7 @@ class Ledger:
 
         Args:
             spoiled_by: a code of `sepe.stock.SPOIL_REASONS`, for a fact that spoils the blank.
+            receiver: who took the card away, when it is handed over.
 
         Raises:
             InvalidInputError: no such job, or the table does not know this fact in its state.
@@ -149,7 +154,7 @@ class Ledger:
                 return job
             step = spool.move(job.state, fact)
             if step.announce and not (step.announce == job.announced and step.state is JobState.RESERVED):
-                self._store.append([self._card_moved(job, step.announce, reason, operator)], now_ms)
+                self._store.append([self._card_moved(job, step.announce, reason, operator, receiver)], now_ms)
             if job.serial and step.blank is not Blank.KEPT:
                 self._book_blank(job, step.blank, spoiled_by, now_ms)
             self._store.connection.execute(
@@ -414,7 +419,9 @@ class Ledger:
             today = day_of(now_ms, self._store.node).isoformat()
             Conditions(self._store).count_card(job.printer, today, now_ms)
 
-    def _card_moved(self, job: Job, state: int, reason: str, operator: str) -> Draft:
+    def _card_moved(
+        self, job: Job, state: int, reason: str, operator: str, receiver: Receiver | None = None
+    ) -> Draft:
         body = event_pb2.CardMoved(
             product=job.product,
             issue=job.issue,
@@ -427,4 +434,7 @@ class Ledger:
             override=bool(job.override),
             claim=self.claim_of(job) if state == event_pb2.CARD_STATE_SENT else None,
         )
+        if receiver is not None:
+            body.received_by = receiver.received_by
+            body.receiver_name, body.receiver_document = receiver.name, receiver.document
         return draft(Kind.CARD_MOVED, job.nik, body)

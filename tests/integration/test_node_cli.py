@@ -137,7 +137,7 @@ def test_printing_handing_over_and_the_day_that_closes(node: Path, tmp_path: Pat
     assert forced["state"] == "printed" and forced["override"] == "pemilu besok"
     (handed,) = sepe_json("node", "hand-over", node, HOME_NIK)
     assert handed["state"] == "handed_over"
-    assert sepe("node", "hand-over", node, HOME_NIK).returncode == 2
+    assert sepe("node", "hand-over", node, HOME_NIK).returncode == 1
     report = sepe_json("node", "report", node)
     assert (report["recorded"], report["closes"]) == (5, True)
     ktp = next(one for one in report["products"] if one["product"] == "ktp-el")

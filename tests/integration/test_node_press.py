@@ -237,7 +237,7 @@ def test_a_person_who_saw_the_card_settles_the_doubt(store: NodeStore) -> None:
     doubtful(store)
     job, successor = resolve(store, 1, came_out=True, is_spoiled=False, operator="op-1", now_ms=NOW_MS)
     assert (job.state, successor) == (JobState.PRINTED, None)
-    assert hand_over(store, int(HOME_NIK), product=None, operator="op-1", now_ms=NOW_MS)[0].state == "handed_over"
+    assert hand_over(store, int(HOME_NIK), product=None, operator="op-1", now_ms=NOW_MS).job.state == "handed_over"
     assert [state for _, state, _ in card_steps(store)] == [30, 40, 50, 70]
     with pytest.raises(InvalidInputError):
         hand_over(store, int(HOME_NIK), product=None, operator="op-1", now_ms=NOW_MS)
