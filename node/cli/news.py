@@ -109,7 +109,7 @@ def find(
                 for one in found
             ]
         )  # fmt: skip
-    else:
+    elif found:
         print_table(
             (say("warga", "resident"), say("lahir", "born"), say("kelurahan", "kelurahan"),
              say("kartu", "cards")),

@@ -88,6 +88,7 @@ class Resident:
     keep: bytes = b""
     reason: str = ""
     recalls: frozenset[Recall] = frozenset()
+    replaced_by: int = 0
     identity: bytes = b""
     has_taken_back: frozenset[str] = frozenset()
 
@@ -121,6 +122,8 @@ def of_resident(nik: int, said: rights_pb2.Standing, before: Resident, after: Re
     elif before.on_hold and not after.on_hold:
         yield Headline(Kind.RELEASED, nik)
     yield from _of_life(nik, before.life, after.life)
+    if after.replaced_by != before.replaced_by:
+        yield Headline(Kind.NIK_REPLACED, nik, new_nik=after.replaced_by)
     for one in sorted(after.recalls - before.recalls, key=_by_issue):
         yield Headline(Kind.RECALL, nik, one.product, one.issue, one.serial, reason=one.reason)
     kept = {(one.product, one.attempt) for one in after.recalls}
@@ -182,12 +185,12 @@ _STANDS = {
 
 _WORDS = {
     Kind.DISPUTED: (
-        "{whose}: identitas berbeda direkam di tempat lain; kartunya ditahan sampai pusat memutuskan",
-        "{whose}: another identity was recorded elsewhere; the card is held until the centre decides",
+        "{whose}: identitas berbeda direkam di tempat lain; tidak dicetak sampai pusat memutuskan",
+        "{whose}: another identity was recorded elsewhere; no card is printed until the centre decides",
     ),
     Kind.RELEASED: (
-        "{whose}: identitasnya tidak dipersoalkan lagi; kartunya tidak ditahan",
-        "{whose}: the identity is no longer in question; the card is not held",
+        "{whose}: identitasnya tidak dipersoalkan lagi; kartunya dapat dicetak",
+        "{whose}: the identity is no longer in question; the card can be printed",
     ),
     Kind.DIED: ("{whose}: tercatat meninggal", "{whose}: recorded as dead"),
     Kind.MOVED_AWAY: ("{whose}: tercatat pindah", "{whose}: recorded as moved away"),

@@ -112,8 +112,6 @@ def _headlines(store: NodeStore, change: rights_pb2.Change, before: Any, after: 
     match change.WhichOneof("what"):
         case "standing":
             yield from headlines.of_resident(nik, change.standing, before, after)
-            new_nik = change.standing.replaced_by
-            yield from _if_new(store, Headline(Kind.NIK_REPLACED, nik, new_nik=new_nik), says=bool(new_nik))
         case "moved":
             yield from headlines.of_right(nik, change.moved, store.node, before, after)
         case "roll" if after != before:
@@ -161,8 +159,8 @@ def _row(one: Headline) -> tuple[Any, ...]:
 
 def _resident(store: NodeStore, nik: int) -> Resident:
     execute = store.connection.execute
-    row = execute("SELECT on_hold, life, keep, reason FROM standing WHERE nik = ?", (nik,)).fetchone()
-    on_hold, life, keep, reason = row or (0, 0, b"", "")
+    row = execute("SELECT on_hold, life, keep, reason, replaced_by FROM standing WHERE nik = ?", (nik,)).fetchone()
+    on_hold, life, keep, reason, replaced_by = row or (0, 0, b"", "", 0)
     recalls = execute(
         "SELECT product, issue, attempt, serial, reason FROM recall WHERE nik = ? AND substr(node, 1, 6) = ?",
         (nik, store.node[:6]),
@@ -170,7 +168,7 @@ def _resident(store: NodeStore, nik: int) -> Resident:
     mine = execute("SELECT identity FROM resident WHERE nik = ?", (nik,)).fetchone()
     taken = execute("SELECT DISTINCT product FROM old_card WHERE nik = ?", (nik,)).fetchall()
     return Resident(
-        bool(on_hold), life, bytes(keep), reason, frozenset(Recall(*one) for one in recalls),
+        bool(on_hold), life, bytes(keep), reason, frozenset(Recall(*one) for one in recalls), replaced_by,
         bytes(mine[0]) if mine else b"", frozenset(product for (product,) in taken),
     )  # fmt: skip
 

@@ -159,10 +159,13 @@ class Ledger:
                 self._book_blank(job, step.blank, spoiled_by, now_ms)
             self._store.connection.execute(
                 "UPDATE job SET state = ?, announced = max(announced, ?), changed_ms = ?, reason = ?, serial = ?, "
+                "retry_ms = CASE WHEN ? THEN 0 ELSE retry_ms END, "
                 "operator = CASE WHEN ? = '' THEN operator ELSE ? END WHERE id = ?",
                 (
                     str(step.state), step.announce, now_ms, reason,
-                    "" if step.blank is Blank.BACK else job.serial, operator, operator, job_id,
+                    "" if step.blank is Blank.BACK else job.serial,
+                    # What is let go asks for its right at once: the answer of before it was held is an old one.
+                    step.state is JobState.QUEUED, operator, operator, job_id,
                 ),
             )  # fmt: skip
             return self.job(job_id)

@@ -61,6 +61,16 @@ def test_a_grant_that_comes_after_the_promise_is_of_no_use(store: NodeStore, boo
     assert (fresh.state, fresh.fence) == (JobState.READY, 4)
 
 
+def test_what_was_held_and_is_let_go_asks_for_its_right_at_once(store: NodeStore) -> None:
+    record(store, line(OTHER_NIK))
+    ledger, one = Ledger(store), job(store, OTHER_RIGHT).id
+    ledger.deny(one, "sudah dicetak di 537105-1", retry_ms=NOW_MS + 6 * 3_600_000, now_ms=NOW_MS)
+    assert ledger.wanting_right(NOW_MS + 1, 9) == []
+    ledger.settle(one, Fact.DISPUTED, now_ms=NOW_MS)
+    ledger.settle(one, Fact.RELEASED, now_ms=NOW_MS)
+    assert [it.id for it in ledger.wanting_right(NOW_MS + 1, 9)] == [one]
+
+
 def test_a_question_that_comes_again_is_answered_again_and_an_old_one_takes_nothing(
     store: NodeStore, book: RightBook
 ) -> None:

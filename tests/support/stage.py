@@ -24,6 +24,7 @@ from PIL import Image
 from hub.dispatch import feed
 from hub.merge.store import HubStore
 from node.desk.standing import place as place_of
+from node.printing.batches import Batches
 from node.printing.ledger import Ledger
 from node.printing.printers import Mode, Printers
 from node.printing.spool import JobState
@@ -199,7 +200,9 @@ class Stage:
         try:
             position = store.position()
             is_paused = all(one.mode is not Mode.ON for one in Printers(store).used())
-            moving = 0 if is_paused else len(Ledger(store).in_state(*MOVING))
+            # What waits for its batch to be released waits for a person.
+            jobs = [] if is_paused else [job.id for job in Ledger(store).in_state(*MOVING)]
+            moving = len(jobs) - len(Batches(store).held_jobs(jobs))
             return Seen(position.last_seq, position.last_seq - position.durable_seq, moving, *place_of(store))
         finally:
             store.close()
