@@ -73,7 +73,7 @@ def hand_over_card(  # noqa: PLR0917 - options of a command
                 substitute=substitute, from_elsewhere=from_elsewhere,
             )  # fmt: skip
         except InvalidInputError as exc:
-            note(str(exc))
+            note(f"sepe: {exc}")
             if as_json:
                 print_json([])
             raise typer.Exit(EXIT_PART) from None
