@@ -69,6 +69,7 @@ class Refusal(StrEnum):
     SAME_CARD = "same_card"
     HOLDS_ANOTHER = "holds_another"
     HOLDS_SUBSTITUTE = "holds_substitute"
+    HOLDS_CARD = "holds_card"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,9 @@ def give(
     known = [one for one in cards if not one.ended and one != card]
     same = [one for one in known if one.product == card.product]
     papers = [one for one in known if one.product in SUBSTITUTES and card.product == DEFAULT_PRODUCT]
+    replaced = _card_that_stands(known) if card.product in SUBSTITUTES else None
+    if replaced is not None:
+        return Refused(Refusal.HOLDS_CARD, (card, replaced))
     swapped = tuple(one for one in papers if one.place is Place.IN_HAND)
     if swapped and substitute not in SUBSTITUTE_FATES:
         return Refused(Refusal.HOLDS_SUBSTITUTE, swapped)
@@ -226,6 +230,13 @@ def _held(card: Card, same: Iterable[Card], reason: str) -> Card | None:
         if one.place is Place.IN_HAND and one.issue < card.issue and (one.is_his or reason in NEEDED)
     ]
     return max(held, key=lambda one: one.issue, default=None)
+
+
+def _card_that_stands(known: Iterable[Card]) -> Card | None:
+    """The KTP-el in his hand that no other is on its way for: nothing stands in for it."""
+    cards = [one for one in known if one.product == DEFAULT_PRODUCT and one.is_his]
+    newest = max(cards, key=lambda one: one.issue, default=None)
+    return newest if newest is not None and newest.place is Place.IN_HAND else None
 
 
 def _newest_first(card: Card) -> tuple[str, int, bool, int]:

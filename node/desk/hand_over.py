@@ -275,6 +275,12 @@ def _refused(nik: int, refused: Refused) -> InvalidInputError:
                 nik, f"ia masih memegang {name_of(cards[0])}",
                 f"Kartunya ditunjukkan: --old-card {cards[0].serial}; atau hilang: --police-letter NOMOR",
             )  # fmt: skip
+        case Refusal.HOLDS_CARD:
+            return _refusal(
+                nik, f"ia memegang {name_of(cards[1])}; {cards[0].product} hanya penggantinya",
+                "Bila kartunya hilang: sepe node take-back DIR NIK --lost --police-letter NOMOR "
+                f"--serial {cards[1].serial}; atau rekam cetak ulangnya dahulu",
+            )  # fmt: skip
         case Refusal.HOLDS_SUBSTITUTE:
             return _refusal(
                 nik, f"ia masih memegang pengganti: {', '.join(map(name_of, cards))}",

@@ -149,6 +149,15 @@ def test_a_substitute_that_is_lost_and_one_that_nobody_printed_yet_end_with_the_
     assert states(store, "biodata") == ["void"]
 
 
+def test_nothing_stands_in_for_a_card_in_his_hand_until_another_is_on_its_way(store: NodeStore) -> None:
+    card = printed(store)
+    give(store)
+    printed(store, product="suket")
+    assert f"--serial {card.serial}" in refused(store, "hanya penggantinya")
+    asked(store, reason="lost", police_letter=LETTER)
+    give(store)
+
+
 def test_whoever_holds_a_card_gives_it_back_or_shows_the_letter(store: NodeStore) -> None:
     first = printed(store)
     give(store)

@@ -114,6 +114,9 @@ class Owner:
             self.hand -= {one.name for one in held} if has_letter else set()
             self.hand -= {one.name for one in self.jobs("suket")} if substitute else set()
         bad = self.recalled | self.ended
+        cards = [one for one in self.jobs("ktp-el") if one.state is not JobState.SPOILED and one.name not in bad]
+        if job.product == "suket" and cards:
+            assert cards[-1].name not in self.hand, "a paper went over beside the card that it stands in for"
         newer = [one for one in self.jobs(job.product) if one.issue > job.issue and one.name not in bad]
         ready = [one for one in newer if one.state is JobState.PRINTED and one not in shown]
         assert not ready and not [one for one in newer if one.name in self.hand], "an older one went over"
