@@ -23,6 +23,7 @@ from sepe.events import Event, Kind
 from sepe.hlc import wall_ms_of
 from sepe.ids import EventId
 from sepe.region import WIB, Zone, zone
+from sepe.replaced import replaced_by, with_older
 from sepe.resident import Claim, Resident
 from sepe.wire.v1 import event_pb2
 from sepe_io.sqlite import Connection
@@ -123,13 +124,15 @@ def duplicates(
         niks = [
             nik
             for (nik,) in connection.execute(
-                "SELECT nik FROM head WHERE claims > 1 AND nik > ? ORDER BY nik LIMIT ?", (after, NIKS_PER_PAGE)
+                # With an officer's word: it may have the claims of another number.
+                "SELECT nik FROM head WHERE (claims > 1 OR decisions > 0) AND nik > ? ORDER BY nik LIMIT ?",
+                (after, NIKS_PER_PAGE),
             )
         ]
         if not niks:
             return
         for nik, events in log.events_of(connection, niks).items():
-            for one in of_resident(nik, events):
+            for one in _of_resident(connection, nik, events):
                 if wanted.takes(one):
                     found += 1
                     yield one
@@ -138,14 +141,20 @@ def duplicates(
             on_page(read, found)
 
 
-def of_resident(nik: int, events: Iterable[Event]) -> list[Duplicate]:
-    """The duplicates among one NIK's events, by time."""
-    kept = list(events)
-    operators = _operators(kept)
-    return [
-        Duplicate(nik, _visit(first, operators), _visit(again, operators))
-        for first, again in agreeing(fold_events(kept))
-    ]
+def _of_resident(connection: Connection, nik: int, events: list[Event]) -> list[Duplicate]:
+    """The duplicates among one NIK's claims, by time. A replaced number's claims are under the new one."""
+    own, read = fold_events(events), list(events)
+    if replaced_by(own):
+        return []
+
+    def record_of(old_nik: int) -> Resident:
+        found = log.events_of(connection, [old_nik])[old_nik]
+        read.extend(found)
+        return fold_events(found)
+
+    pairs = agreeing(with_older(own, nik, record_of))
+    operators = _operators(read) if pairs else {}
+    return [Duplicate(nik, _visit(first, operators), _visit(again, operators)) for first, again in pairs]
 
 
 def agreeing(resident: Resident) -> list[tuple[Claim, Claim]]:

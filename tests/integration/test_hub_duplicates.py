@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+from hub.app import replace_nik
 from hub.merge.digest import digest
 from hub.merge.store import HubStore
 from hub.read import duplicates as read
 from hub.read.duplicates import Filter, duplicates, is_in
 from hub.read.status import counts
+from sepe.nik import Nik
 from surge import program
-from tests.support.hubs import new_hub, send
+from tests.support.hubs import let_in, new_hub, send
 from tests.support.world import START_MS, Node, card_moved, nik_of, recorded
 
 DAY_MS = 86_400_000
@@ -50,7 +52,7 @@ def store(tmp_path: Path, database: str) -> HubStore:
     return store
 
 
-def deliver(store: HubStore, nodes: tuple[Node, Node], size: int) -> None:
+def deliver(store: HubStore, nodes: tuple[Node, ...], size: int) -> None:
     # Later than the last visit: a stamp ahead of the hub's clock would be capped.
     for node in nodes:
         send(store, node.frames(size), received_ms=START_MS + 9 * DAY_MS)
@@ -90,6 +92,26 @@ def test_a_list_is_narrowed_by_office_by_day_and_by_pair(store: HubStore) -> Non
     assert told(store, Filter(pair=("537105", "537104-1"))) == told(store)[:2]
     assert told(store, Filter(pair=("537104", "537104"))) == told(store)[2:]
     assert is_in("537104-12", "537104-12") and not is_in("537104-12", "537104-1")
+    store.close()
+
+
+def test_claims_of_a_number_that_was_replaced_are_under_the_new_one(store: HubStore) -> None:
+    wrong = nik_of(77)
+    late = Node("537106-1", now_ms=START_MS + 4 * DAY_MS)
+    let_in(store, [late])
+    late.write(
+        recorded(wrong, "MARIA TAEK", birth_date="1990-01-01", operator="op-9"), recorded(wrong, "MARIA TAEK")
+    )
+    deliver(store, (late,), 5)
+    assert told(store)[-1] == (wrong, "537106-1", "537106-1")
+    word = replace_nik.plan(
+        store, Nik.from_number(wrong), Nik.from_number(ONCE), why="mistyped", reason="KK", officer="pejabat",
+        now_ms=START_MS + 5 * DAY_MS,
+    )  # fmt: skip
+    replace_nik.take(store, word, START_MS + 5 * DAY_MS)
+    assert told(store)[-2:] == [(ONCE, "537104-1", "537106-1")] * 2
+    assert [one.again.operator for one in duplicates(store.connection, Filter())][-2:] == ["op-9", ""]
+    assert wrong not in [nik for nik, _, _ in told(store)]
     store.close()
 
 
