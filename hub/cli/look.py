@@ -168,7 +168,17 @@ def person(
         ("field", "value", "since", "by"),
         [(name, one["value"], one["at"], one["node"]) for name, one in document["fields"].items()],
     )
-    for title in ("claims", "cards", "attachments", "cases", "same_person", "decisions", "history"):
+    for title in (
+        "claims",
+        "cards",
+        "handed_over",
+        "withdrawn",
+        "attachments",
+        "cases",
+        "same_person",
+        "decisions",
+        "history",
+    ):
         for entry in document[title]:
             print(f"{title}: {json.dumps(entry, ensure_ascii=False)}")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from hub.merge import log
 from hub.merge.project import case_id, state_name, whole_record
@@ -15,7 +16,8 @@ from sepe.card import issues_of
 from sepe.case import cases_of, is_on_hold
 from sepe.claims import claims_of, identities, standing_claim
 from sepe.crdt import Version
-from sepe.events import Event, Kind
+from sepe.errors import PeerProtocolError
+from sepe.events import Event, Kind, body_of
 from sepe.hlc import wall_ms_of
 from sepe.life import life_of
 from sepe.nik import NIK_DIGITS, Nik
@@ -38,8 +40,8 @@ def person(connection: Connection, nik: Nik) -> dict[str, Any] | None:
         return None
     secret = bytes(connection.execute("SELECT value FROM meta WHERE name = 'case_secret'").fetchone()[0])
     return document(nik, whole_record(connection, nik.number, events), secret) | {
-        "attachments": _attachments(events)
-    }
+        "attachments": _attachments(events), "handed_over": _handed_over(events), "withdrawn": _withdrawn(events),
+    }  # fmt: skip
 
 
 def document(nik: Nik, resident: Resident, secret: bytes) -> dict[str, Any]:
@@ -116,6 +118,38 @@ def _attachments(events: list[Event]) -> list[dict[str, Any]]:
                         {"kind": kind, "sha256": sha256.hex(), "node": event.id.node, "at": at(event.stamp)},
                     )
     return list(found.values())
+
+
+def _handed_over(events: list[Event]) -> list[dict[str, Any]]:
+    """Each card that was given out, oldest first; ``to`` is ``""`` where the office did not ask who took it."""
+    return [
+        {
+            "product": body.product, "issue": body.issue, "attempt": body.attempt, "serial": body.serial,
+            "to": body.received_by, "name": body.receiver_name, "document": body.receiver_document,
+            "operator": body.operator, "node": event.id.node, "at": at(event.stamp),
+        }
+        for event, body in _bodies(events)
+        if isinstance(body, event_pb2.CardMoved) and body.state == event_pb2.CARD_STATE_HANDED_OVER
+    ]  # fmt: skip
+
+
+def _withdrawn(events: list[Event]) -> list[dict[str, Any]]:
+    """Each word that a card is out of its owner's hands, oldest first; ``document``: the police letter."""
+    return [
+        {
+            "product": body.product, "issue": body.issue, "attempt": body.attempt, "serial": body.serial,
+            "reason": body.reason, "document": body.document_number, "from_elsewhere": body.from_elsewhere,
+            "minutes": body.minutes, "operator": body.operator, "node": event.id.node, "at": at(event.stamp),
+        }
+        for event, body in _bodies(events)
+        if isinstance(body, event_pb2.CardWithdrawn)
+    ]  # fmt: skip
+
+
+def _bodies(events: list[Event]) -> Iterator[tuple[Event, Message | None]]:
+    for event in sorted(events, key=lambda one: (one.stamp, one.id)):
+        with suppress(PeerProtocolError):  # It was parked.
+            yield event, body_of(event.kind, event.body)
 
 
 def _when(version: Version) -> dict[str, Any]:

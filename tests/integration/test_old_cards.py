@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from hub.merge.rebuild import rebuild
 from hub.read import cards as read_cards
+from hub.read.person import person
 from node.cli import app
 from node.desk.absorb import absorb
 from node.desk.old_cards import OldCards
@@ -23,8 +24,10 @@ from node.storage.store import NodeStore
 from sepe.card import HANDED_OVER, PRINTED
 from sepe.errors import InvalidInputError
 from sepe.events import Draft, Kind, draft
+from sepe.nik import Nik
 from sepe.rpc.v1 import rights_pb2
 from sepe.wire.v1 import event_pb2
+from sepe.wire.v1.event_pb2 import CardMoved
 from sepe_io import sqlite
 from tests.support.hubs import new_hub, send
 from tests.support.office import HOME_NIK, NOW_MS, line, make_office, record
@@ -225,6 +228,18 @@ def test_at_the_hub_a_strangers_number_hides_nothing_and_a_police_letter_ends_th
         assert read_cards.recalled(hub.connection) == []
         told = hub.news_for(home.name, hub.list_id(), 0).changes[-1].standing
         assert list(told.recalls) == []
+        taken = CardMoved(product="ktp-el", issue=2, attempt="b", state=HANDED_OVER, serial="S-b")
+        taken.received_by, taken.receiver_name, taken.receiver_document = "proxy", "YOHANES LAY", "SIM-12"
+        away.write(draft(Kind.CARD_MOVED, his, taken), Draft(Kind.CARD_WITHDRAWN, his, b"\xff"))
+        send(hub, [away.frame(last + 2)])
+        page = person(hub.connection, Nik.parse(f"{his:016d}"))
+        assert page is not None
+        assert [(one["serial"], one["to"], one["document"]) for one in page["handed_over"]] == [
+            ("S-a", "", ""), ("S-b", "proxy", "SIM-12"),
+        ]  # fmt: skip
+        assert [(one["reason"], one["document"], one["node"]) for one in page["withdrawn"]] == [
+            ("lost", LETTER, away.name)
+        ]
         rebuild(hub.connection)
         hub.project()
         assert read_cards.recalled(hub.connection) == []
