@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
-from contextlib import suppress
 
 from google.protobuf.message import Message
 
@@ -29,7 +28,6 @@ from sepe.codec import Columns
 from sepe.errors import InvalidInputError, PeerProtocolError
 from sepe.events import body_of
 from sepe.identity import identity_key
-from sepe.recording import BATCH, checked_batch
 from sepe.reprints import LOST, SWAPPED
 from sepe.serials import serials_between
 from sepe.stock import BLANK_PRODUCTS, Movement
@@ -145,10 +143,7 @@ def _absorb_recorded(store: NodeStore, nik: int, at_ms: int, body: event_pb2.Rec
         data = body.SerializeToString(deterministic=True)
         name = secrets.token_hex(JOB_NAME_BYTES)
         _insert_job(store, name, nik, body.product, body.issue, state=JobState.HELD, at_ms=at_ms, body=data)
-        # Whether it was released before is not known: somebody says so once more.
-        with suppress(InvalidInputError):
-            if BATCH in body.extra:
-                Batches(store).collect([(checked_batch(body.extra[BATCH]), nik, body.product, body.issue)], at_ms)
+        Batches(store).collect_again(nik, body.issue, body, at_ms)
 
 
 def _absorb_card(store: NodeStore, nik: int, at_ms: int, step: event_pb2.CardMoved) -> None:

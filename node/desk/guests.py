@@ -13,6 +13,7 @@ from datetime import date
 
 from node.desk.day import day_of
 from node.desk.photos import photo_path, write_secret
+from node.printing.batches import Batches
 from node.printing.job import Job
 from node.printing.ledger import JOB_NAME_BYTES, Ledger
 from node.printing.rights import Right, RightBook
@@ -75,6 +76,8 @@ def take_order(store: NodeStore, nik: int, order: rights_pb2.CardOrder, now_ms: 
          order.asked_ms or now_ms, now_ms, due.isoformat(), reason, body.SerializeToString(deterministic=True),
          order.claim.SerializeToString(deterministic=True)),
     )  # fmt: skip
+    if order.by_decision:
+        Batches(store).collect_again(nik, order.issue, body, now_ms)
     if order.by_decision and not photo:
         return
     store.connection.execute(

@@ -9,6 +9,7 @@ released it stays so, and who is recorded into it then is printed at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ from node.printing.spool import SENT, WAITING, JobState
 from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError
 from sepe.nik import Nik
+from sepe.recording import BATCH, checked_batch
+from sepe.wire.v1 import event_pb2
 
 # What can be given a place: nothing of it has been sent to a printer.
 PLACEABLE = (*WAITING, JobState.WAITING_DUE, JobState.HELD)
@@ -175,6 +178,15 @@ class Batches:
                     "ORDER BY id DESC LIMIT 1",
                     (name, position, now_ms, nik, product, issue),
                 )
+
+    def collect_again(self, nik: int, issue: int, body: event_pb2.Recorded, now_ms: int) -> None:
+        """A job that came back with its recording, from the centre: into the batch that the recording names.
+
+        Whether that was released before need not be known here; then somebody says so once more.
+        """
+        with suppress(InvalidInputError):  # A line of before batches were kept may have anything there.
+            if name := body.extra.get(BATCH, ""):
+                self.collect([(checked_batch(name), nik, body.product, issue)], now_ms)
 
     def put(self, name: str, entries: Iterable[Entry], terms: Terms, now_ms: int) -> tuple[int, list[Refused]]:
         """Give the cards of a list their places, in its order; how many were given one, and who could not be.

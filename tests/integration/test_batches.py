@@ -13,6 +13,7 @@ import pytest
 
 from node.desk.absorb import absorb, doubt_lost_wishes
 from node.desk.confirm import settle_doubt
+from node.desk.standing import apply_changes
 from node.desk.status import warnings
 from node.printing.batches import Batches, Terms
 from node.printing.ledger import Ledger
@@ -23,6 +24,9 @@ from node.printing.spool import Fact, JobState
 from node.storage.store import NodeStore
 from sepe.dispatch.outlook import Limit, limit_of
 from sepe.errors import InvalidInputError
+from sepe.recording import BATCH
+from sepe.rpc.v1 import rights_pb2
+from sepe.wire.v1 import event_pb2
 from surge import program
 from tests.support.office import NOW_MS, PowerCutError, ScriptedPrinter, line, make_office, record, states
 from tests.support.turns import turn
@@ -179,6 +183,20 @@ async def test_a_machine_that_takes_back_what_it_lost_keeps_the_batch_unreleased
         assert Batches(new).held_jobs([last]) == {last: CLASS}
     finally:
         new.close()
+
+
+def test_the_card_of_whom_an_officer_kept_waits_in_the_batch_that_he_was_recorded_into(store: NodeStore) -> None:
+    body = event_pb2.Recorded(name="MARIA TAEK", birth_date="1990-01-01", sex="P", product="ktp-el")
+    body.extra[BATCH] = CLASS
+    order = rights_pb2.CardOrder(product="ktp-el", issue=2, recorded=body, by_decision=True)
+    moved = rights_pb2.CardOrder(product="ktp-el", issue=1, recorded=body, from_node="537105-1")
+    changes = [rights_pb2.Change(nik=int(A), card=order), rights_pb2.Change(nik=int(B), card=moved)]
+    apply_changes(store, rights_pb2.ChangesResponse(feed=b"feed", last=2, changes=changes), NOW_MS)
+    printer = ScriptedPrinter()
+    # The batch of another office is none of ours.
+    assert turns(store, printer) == [B]
+    release(store)
+    assert turns(store, printer) == [B, A]
 
 
 # ---- The command
