@@ -199,13 +199,21 @@ class OldCards:
                 "lembar ini tidak bernomor seri; hanya kartu yang bernomor", field="serial", value=serial,
                 hint=f"Tanpa --serial, atau --product {' / '.join(BLANK_PRODUCTS)}",
             )  # fmt: skip
-        row = self._store.connection.execute(
-            f"SELECT attempt, issue FROM recall WHERE nik = ? AND product = ? AND NOT {IS_ENDED} ORDER BY issue",
-            (nik, product),
-        ).fetchone() or self._store.connection.execute(
-            "SELECT attempt, issue FROM old_card WHERE nik = ? AND product = ? ORDER BY taken_ms DESC",
-            (nik, product),
-        ).fetchone()  # fmt: skip
+        execute, key = self._store.connection.execute, (nik, product)
+        ended = {one.attempt for one in self.of_resident(nik) if one.product == product}
+        older = execute(
+            "SELECT name, issue FROM job WHERE nik = ?1 AND product = ?2 AND state IN ('printed', 'handed_over') "
+            "AND issue < (SELECT max(issue) FROM job WHERE nik = ?1 AND product = ?2 "
+            "AND state IN ('printed', 'handed_over')) ORDER BY issue",
+            key,
+        ).fetchall()
+        wanted = execute("SELECT attempt, issue FROM recall WHERE nik = ? AND product = ? ORDER BY issue", key)
+        row = (
+            next((one for one in (*wanted.fetchall(), *older) if one[0] not in ended), None)
+            or execute(
+                "SELECT attempt, issue FROM old_card WHERE nik = ? AND product = ? ORDER BY taken_ms DESC", key
+            ).fetchone()
+        )
         if row is None:
             raise InvalidInputError(
                 "tidak ada lembar NIK ini yang harus ditarik", field="product", value=product,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ from sepe.resident import Resident, fold
 from sepe.rpc.v1 import rights_pb2
 from sepe.wire.v1 import event_pb2
 from tests.support.office import HOME_NIK, NOW_MS, line, make_office, record
+from tests.support.processes import ROOT
 
 NIK = int(HOME_NIK)
 LETTER = "LP/B/12/XI/2024"
@@ -265,23 +269,33 @@ def test_the_command(store: NodeStore) -> None:
     assert recalls(store) == [] and states(store) == ["handed_over", "handed_over"]
 
 
-def test_a_kill_before_the_commit_leaves_everything_as_it_was(
-    store: NodeStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+# Hands over, and dies when all is written and nothing committed.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from node.desk.hand_over import hand_over
+from node.printing.ledger import Ledger
+from node.storage.store import NodeStore
+settle = Ledger.settle
+def die(self, *arguments, **keywords):
+    settle(self, *arguments, **keywords)
+    os.kill(os.getpid(), signal.SIGKILL)
+Ledger.settle = die
+store = NodeStore.open(Path(sys.argv[1]))
+hand_over(store, int(sys.argv[2]), product="ktp-el", operator="", now_ms=int(sys.argv[3]), substitute="returned")
+"""
+
+
+def test_a_kill_before_the_commit_leaves_everything_as_it_was(store: NodeStore) -> None:
     printed(store, product="suket")
     give(store)
     printed(store)
-
-    class Killed(BaseException):
-        pass
-
-    def die(*_: object, **__: object) -> None:
-        raise Killed
-
     before = [(job.state, job.serial) for job in Ledger(store).of_resident(NIK)]
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Ledger, "settle", die)
-        give(store, "ktp-el", substitute="returned")
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, store.folder, HOME_NIK, str(NOW_MS)], cwd=ROOT, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
     assert [(job.state, job.serial) for job in Ledger(store).of_resident(NIK)] == before
     assert OldCards(store).of_resident(NIK) == []
     assert give(store, "ktp-el", substitute="returned").job.state is JobState.HANDED_OVER
+    assert [one.reason for one in OldCards(store).of_resident(NIK)] == ["swapped"]

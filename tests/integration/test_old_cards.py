@@ -154,12 +154,16 @@ def test_of_two_cards_to_collect_the_lost_one_is_named(store: NodeStore) -> None
     assert [one["serial"] for one in recalls(store)] == [first.serial]
 
 
-def test_a_paper_that_is_to_be_collected_comes_back_without_a_number(store: NodeStore) -> None:
+@pytest.mark.parametrize("has_line", [True, False])
+def test_a_paper_that_is_to_be_collected_comes_back_without_a_number(store: NodeStore, has_line: bool) -> None:
     first = printed(store, product="kk")
-    printed(store, product="kk", reason="data-change")
     with pytest.raises(InvalidInputError, match="harus ditarik"):
         OldCards(store).take_back(NIK, "kk", "", "recall", operator="", now_ms=NOW_MS)
-    hear_recalls(store, NIK, (first, "reissued"))
+    with pytest.raises(InvalidInputError, match="tidak bernomor"):
+        OldCards(store).take_back(NIK, "kk", "A1", "recall", operator="", now_ms=NOW_MS)
+    printed(store, product="kk", reason="data-change")
+    if has_line:
+        hear_recalls(store, NIK, (first, "reissued"))
     one = OldCards(store).take_back(NIK, "kk", "", "recall", operator="", now_ms=NOW_MS)
     assert (one.attempt, one.lies_here) == (first.name, False) and recalls(store) == []
     assert OldCards(store).take_back(NIK, "kk", "", "recall", operator="", now_ms=NOW_MS) == one
