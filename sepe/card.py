@@ -241,9 +241,8 @@ def _issue(product: str, issue: int, attempts: tuple[Attempt, ...], claims: Clai
 def _claim_of(attempt: list[CardStep], claims: Claims) -> Claim | None:
     """Whose identity an attempt's card bears; ``attempt``: its steps in order."""
     named = next((step.claim for step in reversed(attempt) if step.claim is not None), None)
-    if named is not None:
-        # A claim that has not come yet is nobody's: it says nothing against the card.
-        return claims.known.get(named)
+    if named is not None and named in claims.known:
+        return claims.known[named]
     first = attempt[0]
     before = [one for one in claims.known.values() if one.version < first.version]
     asked = [one for one in before if (one.product, one.issue) == (first.product, first.issue)]

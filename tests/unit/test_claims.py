@@ -131,6 +131,16 @@ def test_a_card_of_an_office_that_names_no_claim_bears_its_own_claim_from_before
     assert valid(fold([WRONG, *old, later, decided(1, 5_000, WRONG, later)])) == [(1, "a")]
 
 
+def test_a_card_whose_claim_was_written_again_under_another_name_bears_its_offices_own() -> None:
+    """A machine that was put back names its events anew where the hub had lost them; the card still has the old name."""
+    lost = recorded(OEBOBO, 9, 1, "SALAH ORANG")
+    salah, benar = recorded(OEBOBO, 1, 1, "SALAH ORANG"), recorded(KOTA_RAJA, 1, 3, "BENAR ORANG")
+    printed = [step(OEBOBO, 2, 2, SENT, claim=lost), step(OEBOBO, 3, 2, PRINTED, claim=None)]
+    record = fold([salah, benar, *printed, decided(1, 4, benar, salah)])
+    assert valid(record) == []
+    assert collected(record) == [("a", IDENTITY)]
+
+
 def test_an_offices_correction_of_its_own_typing_is_no_conflict_and_a_strangers_claim_is() -> None:
     typed = recorded(OEBOBO, 1, 1_000, "MARIA TAEKK")
     mended = corrected(OEBOBO_2, 1, 60_000, "MARIA TAEK", typed)
