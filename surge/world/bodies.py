@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sepe.events import Kind
+from sepe.ids import EventId
 from sepe.stock import Movement
 from sepe.wire.v1 import event_pb2
 
@@ -19,20 +20,47 @@ PRODUCT = "ktp-el"
 KIND_OF_NEXT_YEAR = 77
 
 
-def recorded(fact: int, *, name: str, fields: dict[str, str] | None = None, issue: int = 0) -> bytes:
-    """One enrolment."""
+def recorded(
+    fact: int, *, name: str, fields: dict[str, str] | None = None, issue: int = 0, due_ms: int = 0
+) -> bytes:
+    """One enrolment. In a world nobody's age is reckoned: the reason says from when on a card may be made."""
     body = event_pb2.Recorded(
-        name=name, birth_date="1990-01-01", sex="P", product=PRODUCT, reason="new", operator=str(fact),
-        issue=issue,
+        name=name, birth_date="1990-01-01", sex="P", product=PRODUCT, reason=f"due {due_ms}" if due_ms else "new",
+        operator=str(fact), issue=issue,
     )  # fmt: skip
     for field, value in (fields or {}).items():
         setattr(body, field, value)
     return body.SerializeToString(deterministic=True)
 
 
+def due_of(body: event_pb2.Recorded) -> int:
+    """From when on the card that it asks for may be made; 0: at once."""
+    return int(body.reason.removeprefix("due ")) if body.reason.startswith("due ") else 0
+
+
 def corrected(fact: int, fields: dict[str, str]) -> bytes:
     """Fields other than identity changed."""
     return event_pb2.Corrected(fields=fields, operator=str(fact)).SerializeToString(deterministic=True)
+
+
+def claim_corrected(fact: int, *, corrects: Sequence[EventId], name: str) -> bytes:
+    """An office's word that it had typed a name wrong."""
+    return event_pb2.ClaimCorrected(
+        corrects=[reference(one) for one in corrects], name=name, birth_date="1990-01-01", sex="P",
+        operator=str(fact),
+    ).SerializeToString(deterministic=True)  # fmt: skip
+
+
+def card_withdrawn(fact: int, *, attempt: str, serial: str, issue: int, reason: str) -> bytes:
+    """A card is in nobody's hands any more."""
+    return event_pb2.CardWithdrawn(
+        product=PRODUCT, serial=serial, attempt=attempt, issue=issue, reason=reason, operator=str(fact)
+    ).SerializeToString(deterministic=True)
+
+
+def reference(event: EventId) -> event_pb2.EventRef:
+    """An event's name, as another event gives it."""
+    return event_pb2.EventRef(node=event.node, epoch=event.epoch, seq=event.seq)
 
 
 def card_moved(
@@ -44,11 +72,12 @@ def card_moved(
     serial: str,
     fence: int,
     override: bool,
+    claim: EventId | None = None,
 ) -> bytes:
-    """One step of one attempt."""
+    """One step of one attempt; ``claim``: whose identity the card bears."""
     return event_pb2.CardMoved(
         product=PRODUCT, issue=issue, attempt=attempt, state=state, serial=serial, fence=fence,
-        override=override, operator=str(fact),
+        override=override, operator=str(fact), claim=None if claim is None else reference(claim),
     ).SerializeToString(deterministic=True)  # fmt: skip
 
 

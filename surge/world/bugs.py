@@ -23,6 +23,10 @@ class Bug(Enum):
     EPOCH_KEPT_AFTER_RESTORE = "epoch_kept_after_restore"
     PRINT_BEFORE_RESERVE = "print_before_reserve"
     RIGHT_WITHOUT_PROMISE = "right_without_promise"
+    DUE_BY_OWN_CLOCK = "due_by_own_clock"
+    WOKEN_WITHOUT_LOOKING = "woken_without_looking"
+    HAND_OVER_ALL = "hand_over_all"
+    VALID_BY_FENCE_ALONE = "valid_by_fence_alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,10 @@ TRAPS = {
     Bug.EPOCH_KEPT_AFTER_RESTORE: Trap("no_lost_event", ("restore_office",)),
     Bug.PRINT_BEFORE_RESERVE: Trap("card_uniqueness"),
     Bug.RIGHT_WITHOUT_PROMISE: Trap("card_uniqueness"),
+    Bug.DUE_BY_OWN_CLOCK: Trap("no_card_before_its_day", ("clock_jump",)),
+    Bug.WOKEN_WITHOUT_LOOKING: Trap("no_card_of_an_open_case"),
+    Bug.HAND_OVER_ALL: Trap("one_card_in_a_hand"),
+    Bug.VALID_BY_FENCE_ALONE: Trap("valid_card_bears_standing_identity"),
 }
 # What JetStream's own window is by default.
 DEDUPE_WINDOW_MS = 120_000

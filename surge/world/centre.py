@@ -12,6 +12,7 @@ from sepe.events import Event, Kind, body_of
 from sepe.head import Head, Parked, add_frame, refs_of
 from sepe.hlc import effective_stamp
 from sepe.ids import HUB_NODE, EventId
+from sepe.replaced import with_older
 from sepe.resident import NOBODY, Resident, fold
 from sepe.rights import Entry
 from sepe.sync.centre import EpochState, advanced
@@ -115,6 +116,10 @@ class HubDisk:
 
     def resident(self, nik: int) -> Resident:
         """What the hub knows of one NIK; folded again when there is something new."""
+        return with_older(self._own_record(nik), nik, self._own_record)
+
+    def _own_record(self, nik: int) -> Resident:
+        """Without what it has from numbers that are this one now."""
         head = self.heads.get(nik)
         if head is None:
             return NOBODY

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from sepe.events import Kind
 from sepe.stock import Movement
-from surge.world import bodies
+from surge.world import bodies, counter
 from surge.world.disk import OfficeDisk
-from surge.world.loop import HOUR_MS
+from surge.world.loop import DAY_MS, HOUR_MS
 
 if TYPE_CHECKING:
     from surge.world.office import Office
@@ -28,6 +28,9 @@ GROUP_MAX = 8
 GIVEN_MAX = 20
 TRANSIT_MS_MAX = 6 * HOUR_MS
 BETWEEN_MS = 7
+# Who is recorded before his day has it within the days that a world plays, or soon after.
+DUE_MS_MAX = 3 * DAY_MS
+NOTICED_MS_MAX = HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Habits:
 
     Attributes:
         decision_share: an officer gives a right away although its holder is not gone.
+        typing_share: of those recorded under another name, those whose clerk sees that he typed it wrong.
+        young_share: somebody whose card may not be made before a day to come.
         echo_share: of the corrections, those that a second office makes of the same field in the same instant:
             equal stamps, which only the tie-break orders.
     """
@@ -50,6 +55,8 @@ class Habits:
     other_name_share: float = 0.08
     echo_share: float = 0.05
     own_roll_share: float = 0.75
+    young_share: float = 0.1
+    typing_share: float = 0.3
 
 
 HABITS = Habits()
@@ -94,7 +101,7 @@ class Desk:
         nik = self._somebody(office)
         draw = rng.random()
         if draw < habits.give_back_share:
-            office.press.give_back(nik, 1)
+            office.talk.give_back(nik, 1)
         elif draw < habits.give_back_share + habits.give_stock_share:
             other = world.offices[int(rng.random() * len(world.offices))]
             if other.node != office.node:
@@ -116,9 +123,14 @@ class Desk:
             if rng.random() < habits.print_share:
                 issue = 2 if rng.random() < habits.second_issue_share else 1
             override = issue > 0 and rng.random() < habits.override_share
+            due_ms = world.loop.now_ms + int(rng.random() * DUE_MS_MAX) if rng.random() < habits.young_share else 0
             record(
-                office, nik, name, {"address": f"street {world.oracle.last_fact}"}, issue=issue, override=override
-            )
+                office, nik, name, {"address": f"street {world.oracle.last_fact}"}, issue=issue, override=override,
+                due_ms=due_ms,
+            )  # fmt: skip
+            if is_other and rng.random() < habits.typing_share:
+                right = bodies.NAMES[nik % len(bodies.NAMES)]
+                world.loop.after(int(rng.random() * NOTICED_MS_MAX), _put_right, office, nik, right)
         if world.strikes(world.faults.poison):
             slip_poison(office, nik, kind_is_known=rng.random() < 0.5)
 
@@ -135,16 +147,22 @@ class Desk:
 
 
 def record(
-    office: Office, nik: int, name: str, fields: dict[str, str], *, issue: int = 0, override: bool = False
-) -> bool:
-    """One recording, and the print job that it asks for, in one commit; whether it was taken."""
+    office: Office, nik: int, name: str, fields: dict[str, str], *, issue: int = 0, override: bool = False,
+    due_ms: int = 0,
+) -> bool:  # fmt: skip
+    """One recording, and the print job that it asks for, in one commit; whether it was taken.
+
+    Args:
+        due_ms: before that day no card is made; 0: at once.
+    """
     fact = office.world.oracle.new_fact()
-    body = bodies.recorded(fact, name=name, fields=fields, issue=issue)
+    body = bodies.recorded(fact, name=name, fields=fields, issue=issue, due_ms=due_ms)
 
     def write(disk: OfficeDisk) -> None:
         office.append(disk, int(Kind.RECORDED), nik, body, fact)
+        disk.claim(nik, name, disk.last_event())
         if issue:
-            office.press.new_job(disk, nik, issue, override=override)
+            office.press.new_job(disk, nik, issue, override=override, due_ms=due_ms)
 
     return _commit(office, write)
 
@@ -154,6 +172,11 @@ def correct(office: Office, nik: int, fields: dict[str, str]) -> bool:
     fact = office.world.oracle.new_fact()
     body = bodies.corrected(fact, fields)
     return _commit(office, lambda disk: office.append(disk, int(Kind.CORRECTED), nik, body, fact))
+
+
+def _put_right(office: Office, nik: int, name: str) -> None:
+    if office.is_up and not office.disk_is_full:
+        counter.put_right(office, nik, name)
 
 
 def slip_poison(office: Office, nik: int, *, kind_is_known: bool) -> bool:

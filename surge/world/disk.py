@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from sepe.codec import Columns, chain_next, chain_start
+from sepe.ids import EventId
 from sepe.rights import HOME_FENCE, Grip, is_home
+from surge.world.standing import UNDISPUTED, Standing
 
 
 class EpochRows:
@@ -119,6 +121,10 @@ class Job(NamedTuple):
         state: a ``CardState``.
         fence: of the right it was printed under; 0 until it is, and for a card without a right.
         machine: whose printer it went to: two clones share a ledger, not a printer.
+        name: what the card says; ``claim``: the event that says so, where this ledger knows it.
+        due_ms: before that day no card is made.
+        is_doubtful: it came back with a lost disk's events, and a card of it may be out that these do not tell.
+        is_again: the attempt before it came to nothing, and a person said so.
     """
 
     attempt: str
@@ -129,6 +135,11 @@ class Job(NamedTuple):
     serial: str = ""
     override: bool = False
     machine: str = ""
+    name: str = ""
+    claim: EventId | None = None
+    due_ms: int = 0
+    is_again: bool = False
+    is_doubtful: bool = False
 
 
 @dataclass(slots=True)
@@ -142,6 +153,8 @@ class OfficeDisk:
         jobs: the print ledger, by attempt.
         grips: this machine's book of each (nik, issue) whose right it ever heard of or let go of.
         feed_id, feed_seen: which list of the hub's words it reads, and up to where it has.
+        claimed: by NIK, what was claimed of it here and counts: the name, and the event that says so.
+        standings: the hub's last word on each resident of whom it ever said one.
         is_fresh: made empty; its earlier history has not been fetched yet.
     """
 
@@ -155,6 +168,24 @@ class OfficeDisk:
     feed_id: int = 0
     feed_seen: int = 0
     is_fresh: bool = False
+    claimed: dict[int, tuple[tuple[str, EventId | None], ...]] = field(default_factory=dict)
+    standings: dict[int, Standing] = field(default_factory=dict)
+
+    def standing(self, nik: int) -> Standing:
+        """What the hub said last of a resident."""
+        return self.standings.get(nik, UNDISPUTED)
+
+    def is_disputed(self, nik: int) -> bool:
+        """Whether what was claimed here disagrees."""
+        return len({name for name, _ in self.claimed.get(nik, ())}) > 1
+
+    def claim(self, nik: int, name: str, event: EventId | None) -> None:
+        """One more claim."""
+        self.claimed[nik] = (*self.claimed.get(nik, ()), (name, event))
+
+    def last_event(self) -> EventId:
+        """The name of the newest event."""
+        return EventId(self.node, self.current.epoch, self.current.last_seq)
 
     def grip(self, nik: int, issue: int) -> Grip:
         """This machine's book of one right; the home machine holds its own roll's beforehand."""
@@ -192,5 +223,5 @@ class OfficeDisk:
         return OfficeDisk(
             self.node, [rows.copy() for rows in self.epochs], self.last_stamp, self.hub_ms,
             self.hub_said_ms, dict(self.jobs), dict(self.grips), self.feed_id,
-            self.feed_seen, self.is_fresh,
+            self.feed_seen, self.is_fresh, dict(self.claimed), dict(self.standings),
         )  # fmt: skip

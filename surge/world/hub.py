@@ -7,6 +7,7 @@ then; what the broker gave it and it did not acknowledge is delivered again.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING
 from sepe.codec import Columns, chain_next
 from sepe.errors import PeerProtocolError
 from sepe.events import Kind
+from sepe.head import is_suspect
 from sepe.hlc import cap_of, next_stamp
 from sepe.ids import HUB_NODE
+from sepe.replaced import replaced_by
 from sepe.rights import Entry
 from sepe.sync.centre import EpochState, Judgement, Verdict, ack, judge, welcome
 from sepe.wire.v1 import event_pb2, sync_pb2
@@ -24,7 +27,7 @@ from surge.world.broker import Message
 from surge.world.bugs import DEDUPE_WINDOW_MS, Bug
 from surge.world.centre import HubDisk, Key, LogRow
 from surge.world.loop import MINUTE_MS
-from surge.world.rights import Rights
+from surge.world.rights import STANDING, Rights
 from surge.world.wire import Opened, open_, peek, seal
 
 if TYPE_CHECKING:
@@ -165,8 +168,18 @@ class Hub:
         """A right moves: an event of the hub's own, in the log before anybody hears of it."""
         nik, issue = key
         body = event_pb2.RightMoved(product=PRODUCT, issue=issue, holder=entry.holder, fence=entry.fence)
+        self.write_own(Kind.RIGHT_MOVED, nik, body.SerializeToString())
+
+    def write_word(self, kind: Kind, nik: int, body: bytes) -> None:
+        """An officer's word on a resident; whom it concerns is told."""
+        self.write_own(kind, nik, body)
+        self.look_at([nik])
+
+    def write_own(self, kind: Kind, nik: int, body: bytes) -> None:
+        """An event of the hub's own goes into its log."""
+        # Above all that is logged, so that an officer's later word is the later one.
         self._last_stamp = next_stamp(self._last_stamp, self.now_ms())
-        columns = Columns((nik,), (self._last_stamp,), (int(Kind.RIGHT_MOVED),), (body.SerializeToString(),))
+        columns = Columns((nik,), (self._last_stamp,), (int(kind),), (body,))
         state = self.disk.state_of((HUB_NODE, self._epoch))
         after = chain_next(state.chain, nik, self._last_stamp, columns.kinds[0], columns.bodies[0])
         data = seal(
@@ -174,6 +187,26 @@ class Hub:
             chain_after=after, columns=columns,
         )  # fmt: skip
         self.disk.take(LogRow(open_(data), 0, cap_of(self.now_ms())))
+
+    # Residents
+
+    def look_at(self, niks: Iterable[int]) -> None:
+        """Say anew how these residents stand, where there is anything to say, as the projector of cases does."""
+        heads, feed = self.disk.heads, self.disk.feed
+        told = {key[0] for listed in feed.values() for kind, key in listed if kind == STANDING}
+        waiting, seen = sorted(niks), set()
+        while waiting:
+            nik = waiting.pop(0)
+            head = heads.get(nik)
+            if head is None or nik in seen:
+                continue
+            seen.add(nik)
+            if nik in told or is_suspect(
+                head.claims, head.identity_min, head.identity_max, head.prints, head.decisions
+            ):
+                self.rights.tell_standing(nik)
+                # What is said of an old number may say something of the one that counts.
+                waiting += sorted({replaced_by(self.disk.resident(nik))} - {0})
 
     # A batch
 
@@ -256,6 +289,7 @@ class Hub:
         for row in plan.rows:
             self.disk.take(row)
         self.disk.quarantine.update(plan.refused)
+        self.look_at({nik for row in plan.rows for nik in row.opened.columns.niks[row.skip :]})
         if plan.rows and world.story is not None:
             world.tell(f"hub commits {sum(len(row.bodies()) for row in plan.rows)} events")
         if dies or world.strikes(world.faults.kill_hub):

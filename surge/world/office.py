@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from sepe.hlc import next_stamp, stamp_of
 from surge.world.bugs import Bug
 from surge.world.disk import OfficeDisk
+from surge.world.law import LawClock
 from surge.world.network import Line
 from surge.world.power import DiskFullError, PowerCutError
 from surge.world.press import Press
 from surge.world.relay import Relay
+from surge.world.talk import Talk
 
 if TYPE_CHECKING:
     from surge.world.world import World
@@ -36,6 +38,8 @@ class Office:
         self.clock_offset_ms = 0
         self.life = 0
         self.backups: list[OfficeDisk] = []
+        self.law = LawClock()
+        self.talk = Talk(self)
         self.press = Press(self, rng)
         self.relay = Relay(self, rng)
 
@@ -45,6 +49,10 @@ class Office:
         """The office's own clock, which may be wrong."""
         wall_ms = self.world.loop.now_ms + self.clock_offset_ms
         return wall_ms - wall_ms % self.world.clock_tick_ms
+
+    def law_ms(self) -> int:
+        """The time by which somebody's day comes (`LawClock`)."""
+        return self.law.now_ms(self.world.loop.now_ms)
 
     def commit(self, write: Callable[[OfficeDisk], None]) -> None:
         """Make a change durable; power may fail just before or just after.
@@ -101,5 +109,6 @@ class Office:
     def start(self) -> None:
         """The power is back."""
         self.is_up = True
+        self.law.heard(self.disk.hub_said_ms, self.world.loop.now_ms)
         self.press.look_after_start()
         self.relay.woken()

@@ -8,26 +8,32 @@ neither: the office promised that the hub has it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from sepe.ids import HUB_NODE
+
+if TYPE_CHECKING:
+    from surge.world.disk import Job
+    from surge.world.office import Office
 
 Pair = tuple[int, int]
 
 
 class Wish(NamedTuple):
-    """Somebody asked for a card at a machine."""
+    """Somebody asked for a card at a machine, of that name, from ``due_ms`` on."""
 
     machine: str
     nik: int
     issue: int
+    name: str = ""
+    due_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A piece of plastic that left a printer. ``ruined``: it is spoiled and was destroyed."""
+    """A piece of plastic that left a printer. ``ruined``: spoiled and destroyed. ``name``: what it says."""
 
     attempt: str
     nik: int
@@ -37,6 +43,37 @@ class Card:
     fence: int
     override: bool
     ruined: bool
+    name: str = ""
+
+
+class Intent(NamedTuple):
+    """A card was about to be made.
+
+    Attributes:
+        at_ms: when, by the one true clock; ``due_ms``: from when on it may be.
+        verdict: what this machine knew then against a card of this name.
+    """
+
+    attempt: str
+    machine: str
+    nik: int
+    at_ms: int
+    due_ms: int
+    verdict: str
+    override: bool
+
+
+class Gift(NamedTuple):
+    """A card was given to its owner.
+
+    Attributes:
+        faults: what this machine knew then that spoke against it.
+    """
+
+    attempt: str
+    machine: str
+    nik: int
+    faults: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -53,6 +90,8 @@ class Oracle:
         hub_restores: how often the hub was put back from a backup.
         rights_forgotten: (nik, issue) of the rights whose last move a restored hub forgot.
         taken_away: (nik, issue) of those that an officer gave away although their holder was not gone.
+        tries: cards that were about to be made. gifts: those that were given to their owners.
+        destroyed: attempts whose cards were taken back. hands: by NIK the attempts whose cards its owner has.
         wishes: cards that were asked for, by the commits that took them.
         far_ahead: machines, of them the hub as `HUB_NODE`, whose clock was ever ahead by more than the margin.
         hasty_acks: words of the hub that named a watermark which its disk had not reached.
@@ -70,6 +109,10 @@ class Oracle:
     hub_restores: int = 0
     taken_away: set[Pair] = field(default_factory=set)
     wishes: list[Wish] = field(default_factory=list)
+    tries: list[Intent] = field(default_factory=list)
+    gifts: list[Gift] = field(default_factory=list)
+    destroyed: set[str] = field(default_factory=set)
+    hands: dict[int, set[str]] = field(default_factory=dict)
     far_ahead: set[str] = field(default_factory=set)
     hub_clock_wrong: bool = False
     hasty_acks: int = 0
@@ -82,6 +125,32 @@ class Oracle:
     def new_fact(self) -> int:
         self.last_fact += 1
         return self.last_fact
+
+    def intended(self, job: Job, office: Office) -> None:
+        """A machine is about to make a card, whatever let it."""
+        disk = office.disk
+        verdict = disk.standing(job.nik).verdict(job.name, is_disputed=disk.is_disputed(job.nik))
+        now_ms = office.world.loop.now_ms
+        self.tries.append(Intent(job.attempt, office.name, job.nik, now_ms, job.due_ms, verdict, job.override))
+
+    def take_back_wishes(self, machine: str, nik: int, name: str) -> None:
+        """A machine's clerk said that nobody but who bears this name had asked there."""
+        self.wishes = [one for one in self.wishes if (one.machine, one.nik) != (machine, nik) or one.name == name]
+
+    def forgotten(self, machine: str, job: Job, known: Container[str]) -> Card | None:
+        """A card of what this job asks for that lies at a machine and that its ledger does not know."""
+        return next(
+            (
+                one for one in self.cards
+                if (one.machine, one.nik, one.issue, one.name) == (machine, job.nik, job.issue, job.name)
+                and not one.ruined and one.attempt not in self.destroyed and one.attempt not in known
+            ),
+            None,
+        )  # fmt: skip
+
+    def ruin(self, attempt: str) -> None:
+        """A card that had come out was destroyed at its office."""
+        self.cards = [replace(one, ruined=True) if one.attempt == attempt else one for one in self.cards]
 
     def wrote(self, body: bytes, fact: int, machine: str, seen_hub: int) -> None:
         """An office's disk took an event."""

@@ -165,11 +165,12 @@ class Relay:
 
         self._drive(machine, take)
         if machine.state is State.SYNCING:
-            self.office.press.line_is_up()
+            self.office.talk.line_is_up()
 
     def _see_hub_clock(self, word: sync_pb2.Ack) -> None:
         # Rides in the transaction of the watermark; alone it is not worth one.
         self.office.disk.hub_said_ms = word.hub_ms
+        self.office.law.heard(word.hub_ms, self.world.loop.now_ms)
         self.office.disk.hub_ms = max(self.office.disk.hub_ms, word.hub_ms)
 
     def _drive(self, machine: OfficeSync, act: Callable[[], list[Effect]]) -> None:

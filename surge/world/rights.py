@@ -10,10 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sepe import card, case
+from sepe import card
+from sepe.claims import claims_of
+from sepe.ids import EventId
+from sepe.replaced import replaced_by
 from sepe.resident import Resident
 from sepe.rights import HOME_FENCE, HOME_MACHINE, NO_FENCE, Entry, claimed, given_back, kecamatan_of, taken_away
 from surge.world.bugs import Bug
+from surge.world.standing import UNDISPUTED, Standing, standing_of
 
 if TYPE_CHECKING:
     from surge.world.centre import HubDisk
@@ -21,18 +25,22 @@ if TYPE_CHECKING:
     from surge.world.world import World
 
 Key = tuple[int, int]
-LET_GO, MOVED = "let_go", "moved"
+LET_GO, MOVED, STANDING, ORDER = "let_go", "moved", "standing", "order"
 # Answers after which waiting for the right is pointless: the card is out, or a later one is.
 FINAL = frozenset({"already_printed", "superseded"})
 
 
 class Word(NamedTuple):
-    """What a machine is told of one right: asked to let go of ``fence``, or who holds it now."""
+    """What a machine is told: of a right, asked to let go of ``fence``, or who holds it now; of a resident, how he
+    stands; of a card that an officer's decision made due, whose it is."""
 
     kind: str
     key: Key
-    fence: int
+    fence: int = 0
     holder: str = ""
+    standing: Standing = UNDISPUTED
+    name: str = ""
+    claim: EventId | None = None
 
 
 class Answer(NamedTuple):
@@ -96,8 +104,40 @@ class Rights:
         """(number of the last word, words above ``after``) of a machine's list; all when it read another list."""
         listed = self._disk.feed.get(node, {})
         start = after if feed_id == self._disk.feed_id else 0
-        found = sorted((number, word) for number, word in listed.values() if number > start)
-        return (found[-1][0] if found else start), [word for _, word in found]
+        found = sorted((one for one in listed.values() if one[0] > start), key=lambda one: one[0])
+        return (found[-1][0] if found else start), [word for _, word in found if self._is_meant(word, node)]
+
+    def _is_meant(self, word: Word, node: str) -> bool:
+        """An order that is fulfilled or was decided anew is not told again, as in `hub.dispatch.orders`."""
+        nik, issue = word.key
+        return word.kind != ORDER or any(
+            (one.issue, one.claim.id) == (issue, word.claim) for one in card.owed(self._disk.resident(nik))
+        )
+
+    def tell_standing(self, nik: int) -> None:
+        """Say how a resident stands to every machine that has to do with him, and whose card is due."""
+        disk = self._disk
+        resident = disk.resident(nik)
+        word = Word(STANDING, (nik, 0), standing=standing_of(resident))
+        subject = (STANDING, (nik, 0))
+        told = {node for node, listed in disk.feed.items() if subject in listed}
+        nodes = {one.version.node for one in resident.claims} | {one.version.node for one in resident.steps}
+        concerned = told if word.standing == UNDISPUTED else told | nodes | {self.entry((nik, 1)).holder}
+        for node in sorted(concerned - {""}):
+            self._tell(node, word)
+        orders = {
+            (one.claim.version.node, (ORDER, (nik, one.issue))): Word(
+                ORDER, (nik, one.issue), name=one.claim.name, claim=one.claim.id
+            )
+            for one in card.owed(resident)
+        }
+        for node, listed in disk.feed.items():
+            for done in [
+                key for key in listed if key[0] == ORDER and key[1][0] == nik and (node, key) not in orders
+            ]:
+                del listed[done]
+        for (node, _), order in orders.items():
+            self._tell(node, order)
 
     def _move(self, key: Key, found: Entry, before: Entry) -> None:
         self._hub.write_move(key, found)
@@ -108,6 +148,9 @@ class Rights:
 
     def _tell(self, node: str, word: Word) -> None:
         disk = self._disk
+        before = disk.feed.get(node, {}).get((word.kind, word.key))
+        if word.kind in (STANDING, ORDER) and before is not None and before[1] == word:
+            return  # A question for a right is put again, for the answer may be another one now.
         disk.words_told += 1
         disk.feed.setdefault(node, {})[word.kind, word.key] = (disk.words_told, word)
         self._world.poke(node)
@@ -115,13 +158,18 @@ class Rights:
 
 def obstacle(resident: Resident, issue: int, node: str) -> str:
     """Why no card of this issue may be made at ``node``, whoever holds the right; ``""`` when one may."""
-    if case.is_on_hold(resident):
+    if replaced_by(resident):
+        return "nik_replaced"
+    claims = claims_of(resident)
+    if claims.is_on_hold:
         return "nik_conflict"
     for found in card.issues_of(resident):
         if found.issue < issue:
             continue
         if found.valid is not None:
             return "already_printed" if found.issue == issue else "superseded"
-        if found.issue == issue and any(one.state in card.IN_HAND and one.node != node for one in found.attempts):
-            return "in_hand"
+        for one in found.attempts if found.issue == issue else ():
+            is_lost = one.claim is not None and claims.is_lost(one.claim)
+            if one.state in card.IN_HAND and one.node != node and not is_lost:
+                return "in_hand"
     return ""

@@ -10,7 +10,7 @@ from functools import cache
 from unittest.mock import patch
 
 from sepe import head, identity, resident
-from surge.world import desk, disasters
+from surge.world import counter, desk, disasters, officer
 from surge.world.bugs import Bug
 from surge.world.checkers import CHECKERS, PROBLEMS_MAX
 from surge.world.checkers import lag_returns_to_zero as lag
@@ -23,6 +23,8 @@ from surge.world.world import World
 FIRST_KECAMATAN = 537_101
 RECORDINGS_PER_OFFICE = 40
 BLANKS_PER_OFFICE = 60
+# Of so many recordings, one is followed by a look of the officer's, and one by a visit for a card.
+LOOKS_SHARE, VISITS_SHARE = 10, 3
 BLANKS_SHORT_MAX = 8
 SHORT_SHARE = 0.2
 # An idle office greets every six hours, and its retry may sleep half an hour before that.
@@ -131,6 +133,8 @@ def make(seed: int, plan: Plan, *, wants_story: bool = False) -> World:
     people = max(3, recordings // (4 * plan.offices))
     work = desk.Desk(world, rng, people, desk.PRINT_DAY if plan.is_print_day else desk.HABITS)
     work.schedule(recordings, plan.days * DAY_MS)
+    officer.schedule(world, rng, recordings // LOOKS_SHARE, plan.days * DAY_MS)
+    counter.schedule(world, rng, recordings // VISITS_SHARE, plan.days * DAY_MS)
     disasters.schedule(world, plan.days)
     return world
 
@@ -160,6 +164,9 @@ def figures(world: World) -> dict[str, int]:
         "erased": len(oracle.erased - oracle.facts(world.hub.disk.bodies())),
         "parked": len(world.hub.disk.parked),
         "cards": sum(not one.ruined for one in oracle.cards),
+        "handed_over": len(oracle.gifts),
+        "taken_back": len(oracle.destroyed),
+        "decisions": sum(len(record.decisions) for record in map(world.hub.disk.resident, world.hub.disk.heads)),
         "rights_moved": sum(max(entry.fence, 0) for entry in world.hub.disk.rights.values()),
         "visits_refused": oracle.refused_visits,
         "steps": world.loop.steps,

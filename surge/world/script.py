@@ -2,15 +2,20 @@
 
 Lines before ``----`` are commands, lines after it the expected output; ``#`` begins a comment. Commands::
 
-    node X record NIK name="…" [field=value …] [issue=1]   node X correct NIK field=value …
+    node X record NIK name="…" [field=value …] [issue=1] [due=+4d]
+    node X correct NIK field=value … | name="…"
     node X print NIK [issue=1] [override]                  node X status
     node X stock COUNT                                     node X poison NIK
     node X give COUNT to Y                                 node X return NIK
+    node X hand-over NIK                                   node X take-back NIK
+    node X jobs NIK
     link X down|up|silent   power X off|on                 disk X full|free
     clock X +5y|-40m|right  lose acks|frames|words X COUNT broker down|up|purge|replace
     backup X                restore X                      replace X
     clone X as Y            hub backup|restore|down|up     hub person NIK
     hub right|take NIK      hub status                     advance 6h
+    hub decide NIK name="…" hub recalls NIK
+    hub replace-nik OLD NEW [unseen]
     settle                  check                          story WORD
 
 A node is there from the start. A second passes after each line; commands on one line, with `` ; `` between them,
@@ -26,11 +31,13 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sepe.card import STATE_NAMES
+from sepe.card import REQUESTED, STATE_NAMES, issues_of, to_collect
 from sepe.case import DOUBLE_PRINT, cases_of, is_on_hold
+from sepe.claims import identities, standing_claim
 from sepe.errors import InvalidInputError
-from sepe.resident import Resident, fold
-from surge.world import desk
+from sepe.replaced import REPLACED_TWICE, replaced_by
+from sepe.resident import Resident
+from surge.world import counter, desk, officer
 from surge.world.centre import HubDisk
 from surge.world.checkers import CHECKERS
 from surge.world.checkers.no_lost_event import in_review
@@ -142,9 +149,18 @@ class Script:
             case ["record", nik, *pairs]:
                 given = _pairs(pairs)
                 name, issue = given.pop("name"), int(given.pop("issue", "0"))
-                done = office.is_up and desk.record(office, int(nik), name, given, issue=issue)
+                due_ms = self.world.loop.now_ms + _span_ms(given.pop("due")) if "due" in given else 0
+                done = office.is_up and desk.record(office, int(nik), name, given, issue=issue, due_ms=due_ms)
+            case ["correct", nik, *pairs] if "name" in _pairs(pairs):
+                done = office.is_up and counter.put_right(office, int(nik), _pairs(pairs)["name"])
             case ["correct", nik, *pairs]:
                 done = office.is_up and desk.correct(office, int(nik), _pairs(pairs))
+            case ["hand-over", nik]:
+                done = office.is_up and counter.hand_over(office, int(nik))
+            case ["take-back", nik]:
+                done = office.is_up and counter.take_back(office, int(nik))
+            case ["jobs", nik]:
+                self.out += _jobs(office, int(nik))
             case ["print", nik, *rest]:
                 override, issue = "override" in rest, int(_pairs(rest).get("issue", "1"))
                 done = office.guarded(
@@ -154,13 +170,13 @@ class Script:
                 )
                 office.press.pump()
                 if office.relay.kind:
-                    office.press.line_is_up()
+                    office.talk.line_is_up()
             case ["stock", count]:
                 done = desk.receive_stock(office, int(count))
             case ["give", count, "to", other]:
                 done = desk.give_stock(office, self._office(other), int(count))
             case ["return", nik]:
-                office.press.give_back(int(nik), 1)
+                office.talk.give_back(int(nik), 1)
             case ["poison", nik]:
                 done = desk.slip_poison(office, int(nik), kind_is_known=True)
             case ["status"]:
@@ -183,7 +199,15 @@ class Script:
             case ["up"]:
                 world.hub.start()
             case ["person", nik]:
-                self.out += person(fold(world.hub.disk.events_of(int(nik))))
+                self.out += person(world.hub.disk.resident(int(nik)))
+            case ["decide", nik, *pairs]:
+                if not officer.decide(world, int(nik), _pairs(pairs)["name"]):
+                    self.out.append("hub: refused")
+            case ["replace-nik", old, new, *unseen]:
+                officer.replace(world, int(old), int(new), has_seen=not unseen)
+            case ["recalls", nik]:
+                found = to_collect(world.hub.disk.resident(int(nik)))
+                self.out += [f"{one.serial} from {one.attempt.partition('/')[0]}: {why}" for _, one, why in found]
             case ["right", nik]:
                 entry = world.hub.rights.entry((int(nik), 1))
                 self.out.append(f"right 1: {entry.holder or 'nobody'} under fence {entry.fence}")
@@ -269,18 +293,40 @@ def person(record: Resident) -> list[str]:
         lines.append(f'{name} "{value}" from {version.node}' + (f"; lost: {', '.join(lost)}" if lost else ""))
     # By blank: an attempt's own name is drawn by chance.
     for issue, serial, attempt in sorted({(one.issue, one.serial, one.attempt) for one in record.steps}):
-        state = max(one.state for one in record.steps if one.attempt == attempt)
-        word = next((name for number, name in STATE_NAMES.items() if number == state), "unknown")
-        lines.append(f"card {issue}: {word} with blank {serial} at {attempt.partition('/')[0]}")
+        (one,) = [one for found in issues_of(record) for one in found.attempts if one.attempt == attempt]
+        lines.append(f"card {issue}: {_state_name(one.state)} with blank {serial} at {attempt.partition('/')[0]}")
     for found in cases_of(record):
         if found.kind == DOUBLE_PRINT:
             cards = [f"{one.serial} (fence {one.fence})" for one in found.cards]
             lines.append(f"case double_print: {cards[0]} is valid, {', '.join(cards[1:])} to be collected")
+        elif found.kind == REPLACED_TWICE:
+            lines.append(f"case {found.kind}")
         else:
             names = [f'"{claim.name}" from {claim.id.node}' for claim in found.claims]
             hold = "; card on hold" if is_on_hold(record) else ""
             lines.append(f"case {found.kind}: {', '.join(names)}{hold}")
+    if (record.corrections or len(identities(record)) > 1) and not is_on_hold(record):
+        standing = standing_claim(record)
+        assert standing is not None
+        lines.append(f'whose name stands: "{standing.name}"')
+    if other := replaced_by(record):
+        lines.append(f"another number counts: {other}")
     return lines or ["nobody"]
+
+
+def _jobs(office: Office, nik: int) -> list[str]:
+    """A resident's jobs at an office, oldest first, and what keeps those that wait."""
+    lines = []
+    for job in office.disk.jobs.values():
+        if job.nik == nik:
+            why = office.press.keeps(office.disk, job) if job.state == REQUESTED else ""
+            waits = f", waits: {why}" if why else ""
+            lines.append(f'{office.name}: card {job.issue} of "{job.name}" {_state_name(job.state)}{waits}')
+    return lines
+
+
+def _state_name(state: int) -> str:
+    return next((name for number, name in STATE_NAMES.items() if number == state), "unknown")
 
 
 def _status(office: Office) -> str:

@@ -222,7 +222,7 @@ class World:
         """The hub has something to tell the machines of that name."""
         for office in self.offices:
             if office.node == node:
-                self.network.post(office.line, office.press.poked)
+                self.network.post(office.line, office.talk.poked)
 
     def read_words(self, office: Office, feed_id: int, after: int) -> None:
         """An office asks what there is to be told."""
@@ -231,7 +231,7 @@ class World:
     def _answer_claim(self, office: Office, key: Key, above: int) -> None:
         if self.hub.is_up and not self.hub.disk_is_full:
             answer = self.hub.rights.claim(key, office.node, above)
-            self.network.post(office.line, office.press.answered, key, answer)
+            self.network.post(office.line, office.talk.answered, key, answer)
 
     def _take_right(self, node: str, key: Key, fence: int) -> None:
         if self.hub.is_up and not self.hub.disk_is_full:
@@ -242,7 +242,7 @@ class World:
             last, words = self.hub.rights.words(office.node, feed_id, after)
             if words:
                 disk = self.hub.disk
-                self.network.post(office.line, office.press.heard_words, disk.feed_id, last, words)
+                self.network.post(office.line, office.talk.heard_words, disk.feed_id, last, words)
 
     def _hear_on_nats(self, office: Office, word: sync_pb2.Ack) -> None:
         if office.relay.kind == "nats":
@@ -282,6 +282,7 @@ class World:
         rights = self.hub.disk.rights
         self.hub.disk = backup.restored()
         self.hub.disk.feed_id = self.rng.getrandbits(32)
+        self.hub.look_at(self.hub.disk.heads)
         oracle.rights_forgotten |= {key for key, entry in rights.items() if self.hub.disk.rights.get(key) != entry}
         gone = before - oracle.facts(self.hub.disk.bodies())
         oracle.hub_disk_changed(gone, on_offices=self.facts_on_offices())

@@ -17,8 +17,12 @@ from surge.world.checkers import (
     lag_returns_to_zero,
     later_edit_wins,
     losing_values_kept,
+    no_card_before_its_day,
+    no_card_of_an_open_case,
     no_lost_event,
     no_starving,
+    one_card_in_a_hand,
+    valid_card_bears_standing_identity,
 )
 from surge.world.ending import Ending
 
@@ -35,6 +39,10 @@ CHECKERS: dict[str, Checker] = {
     "card_uniqueness": card_uniqueness.check,
     "blank_arithmetic": blank_arithmetic.check,
     "no_starving": no_starving.check,
+    "valid_card_bears_standing_identity": valid_card_bears_standing_identity.check,
+    "no_card_before_its_day": no_card_before_its_day.check,
+    "no_card_of_an_open_case": no_card_of_an_open_case.check,
+    "one_card_in_a_hand": one_card_in_a_hand.check,
 }
 # One broken promise breaks it a hundred times; the first few say enough.
 PROBLEMS_MAX = 3

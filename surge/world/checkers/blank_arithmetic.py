@@ -53,7 +53,8 @@ def _attempts(ending: Ending) -> list[str]:
             continue
         one = made.get(attempt)
         truth: int = card.VOID if one is None else card.SPOILED if one.ruined else card.PRINTED
-        if step.state != truth or (one is not None and one.serial != step.serial):
+        state = card.PRINTED if step.state == card.HANDED_OVER else step.state
+        if state != truth or (one is not None and one.serial != step.serial):
             problems.append(f"attempt {attempt} is booked {_name(step.state)}, not {_name(truth)}")
     for attempt, one in made.items():
         if attempt not in booked and one.machine not in forgetful:

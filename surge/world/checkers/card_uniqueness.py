@@ -3,9 +3,9 @@
 A supervisor's override prints without the right. A disk that was restored, replaced or cloned forgot which cards
 it printed and what it promised, a restored hub which rights it moved, and an officer who gives away the right of
 an office that is not gone asks for it: there a second card cannot be prevented, but it must be *seen*, as a
-``double_print`` case with one valid card, or as a conflict of identities, as soon as the hub has both intents.
-Except on forgetful machines and after a forgetful hub, no two cards of an issue carry one fence: the fence says
-which is valid.
+``double_print`` case with one valid card, as soon as the hub has both intents. Cards of different names for one
+issue come of a decision: `valid_card_bears_standing_identity` looks at those. Except on forgetful machines and
+after a forgetful hub, no two cards of an issue carry one fence: the fence says which is valid.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from sepe import case
 from sepe.card import OUT
-from sepe.claims import NIK_CONFLICT
 from sepe.resident import CardStep
 from surge.world.ending import Ending
 from surge.world.oracle import Card
@@ -31,11 +30,11 @@ def check(ending: Ending) -> list[str]:
         for one in oracle.cards
         if one.attempt not in oracle.intents
     ]
-    made: dict[tuple[int, int], list[Card]] = {}
+    made: dict[tuple[int, int, str], list[Card]] = {}
     for one in oracle.cards:
-        if not one.ruined:
-            made.setdefault((one.nik, one.issue), []).append(one)
-    for (nik, issue), cards in made.items():
+        if not one.ruined and one.attempt not in oracle.destroyed:
+            made.setdefault((one.nik, one.issue, one.name), []).append(one)
+    for (nik, issue, _), cards in made.items():
         if len(cards) > 1 and not _is_excused(world, cards):
             problems.append(f"{len(cards)} cards for issue {issue} of one NIK: {[one.machine for one in cards]}")
         problems += _one_fence(world, nik, issue, cards)
@@ -73,12 +72,12 @@ def _seen(ending: Ending, nik: int, issue: int, cards: list[Card]) -> list[str]:
     """Whether the hub shows two cards of which it knows both as two."""
     if len(cards) < 2 or nik not in ending.issues:
         return []
-    states = {one.attempt: one.state for found in ending.issues[nik] for one in found.attempts}
-    conflict = any(one.kind == NIK_CONFLICT for one in ending.cases[nik])
+    # A card that bears a name which lost, or on which an officer has still to decide, is no double.
+    issues = ending.issues[nik]
+    other = {one.attempt for found in issues for one in (*(lost for lost, _ in found.void), *found.in_question)}
+    states = {one.attempt: one.state for found in issues for one in found.attempts if one.attempt not in other}
     known = [one for one in cards if states.get(one.attempt) in OUT]
-    shown = conflict or any(
-        one.kind == case.DOUBLE_PRINT and one.subject.endswith(f"/{issue}") for one in ending.cases[nik]
-    )
+    shown = any(one.kind == case.DOUBLE_PRINT and one.subject.endswith(f"/{issue}") for one in ending.cases[nik])
     if len(known) > 1 and not shown:
         return [f"{len(known)} cards are out for issue {issue} and no case says so"]
     return []

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from random import Random
 
-from sepe.card import issues_of
 from sepe.case import cases_of
 from sepe.claims import standing_claim
 from sepe.crdt import Register, Version
@@ -14,7 +13,7 @@ from sepe.resident import Resident
 from sepe.sync.centre import Judgement, judge
 from surge.world.bugs import Bug
 from surge.world.centre import HubDisk, LogRow
-from surge.world.ending import Ending, Entry, joined, may_hold_case
+from surge.world.ending import Ending, Entry, issues_seen, joined, may_hold_case, whole_of
 
 
 def check(ending: Ending) -> list[str]:
@@ -32,12 +31,13 @@ def check(ending: Ending) -> list[str]:
             other = entries[:]
             rng.shuffle(other)
             record, again = ending.records[nik], joined(other)
+            whole, whole_again = ending.whole[nik], whole_of(ending.records, nik, again)
             is_same = record == again and _fields(record, entries, world.bug) == _fields(again, other, world.bug)
             if is_same and may_hold_case(again):
                 is_same = (
-                    standing_claim(record) == standing_claim(again)
-                    and ending.cases[nik] == cases_of(again)
-                    and ending.issues[nik] == issues_of(again)
+                    standing_claim(whole) == standing_claim(whole_again)
+                    and ending.cases[nik] == cases_of(whole_again)
+                    and ending.issues[nik] == issues_seen(whole_again, world.bug)
                 )
             if not is_same:
                 problems.append("a record depends on the order of its events")

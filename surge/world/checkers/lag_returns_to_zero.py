@@ -1,6 +1,6 @@
 """The office never stops, and catches up by itself: some hours after the faults end, every epoch of every office
-is level with the hub, nothing waits in a queue, no card is in doubt or waits for a right that could be had, and no
-queue or window outgrew its bound.
+is level with the hub, every office has read what it is told, nothing waits in a queue, no card is in doubt or
+waits for a right that could be had, and no queue or window outgrew its bound.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def lagging(world: World) -> list[str]:
         problems.append(f"{world.hub.queue_max_seen} frames waited at the hub")
     if world.broker.queue_max_seen > NODE_MESSAGES_MAX * len(world.kecamatan_codes):
         problems.append(f"{world.broker.queue_max_seen} messages waited at the broker")
-    problems += no_starving.starving(world)
+    problems += no_starving.starving(world) + no_starving.owing(world)
     if world.oracle.blanks_under_way:
         problems.append(f"{world.oracle.blanks_under_way} blanks are on their way")
     if not world.is_within_steps:
@@ -58,6 +58,11 @@ def _lag(world: World, office: Office) -> list[str]:
     for machine in office.relay.machines.values():
         if machine.in_flight_frames > WINDOW_FRAMES:
             problems.append(f"{office.name} has {machine.in_flight_frames} frames in flight")
+    told = world.hub.disk.feed.get(office.node, {}).values()
+    if told and (
+        office.disk.feed_id != world.hub.disk.feed_id or office.disk.feed_seen < max(number for number, _ in told)
+    ):
+        problems.append(f"{office.name} has not read what it was told")
     for job in office.disk.jobs.values():
         if job.machine == office.name and job.state in (card.SENT, card.IN_DOUBT):
             problems.append(f"{office.name}: job {job.attempt} is still in doubt")

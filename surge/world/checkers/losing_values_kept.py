@@ -26,7 +26,7 @@ def check(ending: Ending) -> list[str]:
         ]  # fmt: skip
         problems += [f"{entry.event.id}: a value is gone" for entry in entries if not _holds(record, entry.lifted)]
         cases = ending.cases[nik]
-        if len(identities(record)) > 1 and not any(one.kind == NIK_CONFLICT for one in cases):
+        if len(identities(ending.whole[nik])) > 1 and not any(one.kind == NIK_CONFLICT for one in cases):
             problems.append("two identities and no case")
         head = ending.world.hub.disk.heads[nik]
         if cases and not is_suspect(
@@ -46,5 +46,9 @@ def _holds(record: Resident, part: Resident) -> bool:
         part.claims <= record.claims
         and part.steps <= record.steps
         and part.life <= record.life
+        and part.decisions <= record.decisions
+        and part.corrections <= record.corrections
+        and part.replacements <= record.replacements
+        and part.withdrawals <= record.withdrawals
         and all(register.writes <= record.fields[name].writes for name, register in part.fields.items())
     )
