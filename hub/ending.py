@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 
 from hub.engine import place
 from hub.ingest.writer import shown
@@ -47,9 +48,12 @@ async def until_stopped(stop: asyncio.Event, tasks: Sequence[asyncio.Task[None]]
 async def until_moved(store: HubStore) -> None:
     """Raises when the directory names another database than the one that is open."""
     url = place.url_open(store.connection)
-    while place.url_of(store.directory) == url:  # noqa: ASYNC110 - another process writes the file
+    while True:
+        # A look that fails, for want of a file handle say, is no move; the next one tells.
+        with suppress(OSError):
+            if place.url_of(store.directory) != url:
+                raise MovedError("the hub's data was moved to another database")
         await asyncio.sleep(PLACE_LOOK_S)
-    raise MovedError("the hub's data was moved to another database")
 
 
 def _begin_to_stop() -> None:

@@ -68,7 +68,7 @@ class Gate:
                     renew_at = time.monotonic() + RENEW_EVERY_S
                     await asyncio.to_thread(self._tls.ensure, now_ms=time.time_ns() // 1_000_000)
                 await self._tell()
-            except SepeError as exc:
+            except (SepeError, OSError) as exc:
                 _log.warning("gate.deferred", reason=str(exc))
             await asyncio.sleep(PAUSE_S)
 

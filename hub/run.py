@@ -42,9 +42,9 @@ from hub.read import figures, status
 from hub.tls import HubTls, open_tls, public_url
 from hub.verify.watch import Times, keep_verifying
 from sepe.errors import InvalidInputError, SepeError, TransientError
-from sepe_io import supervisor
+from sepe_io import handles, supervisor
 from sepe_io.address import join_address
-from sepe_io.channel import NatsIdentity, server_credentials
+from sepe_io.channel import NatsIdentity
 from sepe_io.logs import logger
 from sepe_io.process import stop_requests
 from sepe_io.sqlite import translated
@@ -160,6 +160,7 @@ def _tell_nobody(found: Endpoints) -> None:
 
 
 async def _run_hub(options: HubOptions, on_ready: OnReady) -> None:
+    handles.use_all()
     lock = FileLock(options.directory / "hub.lock")
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(stop_requests())
@@ -331,12 +332,13 @@ async def _assemble(options: HubOptions, store: HubStore, stack: AsyncExitStack)
     grpc = GrpcIngest(
         store, parts.writer, parts.merger, parts.greetings,
         nats_url=f"{broker.scheme}://{join_address(advertised, broker.port)}" if broker else public_url(nats_url),
-        credentials=None if tls is None else server_credentials(tls.pair),
+        pair=None if tls is None else tls.pair,
         on_change=(lambda: None) if gate is None else gate.look,
         attachments=attachments,
     )  # fmt: skip
     stack.push_async_callback(grpc.stop)
     grpc_port = await grpc.start(grpc_host, endpoints.choose_port(grpc_host, grpc_wanted, remembered.grpc))
+    parts.spawn("certificate", grpc.follow())
     parts.add_nats(nats_url, options.partitions, name="sepe-hub", lease="hub")
     parts.spawn("verifier", keep_verifying(options.directory, parts.merger.announce, options.verify))
 

@@ -45,6 +45,11 @@ GRPC_PING_TIMEOUT_MS = 10_000
 # A server cuts clients that ping more often than it allows; a proxy may bunch pings, so allow twice the rate.
 GRPC_PING_ALLOWED_MS = GRPC_PING_EVERY_MS // 2
 
+# A handshake takes four round trips, on a satellite line four seconds.
+HANDSHAKE_TIMEOUT_MS = 15_000
+# An office's connection always carries a call: its frames, or the wait for news.
+IDLE_TIMEOUT_MS = 5 * 60_000
+
 NATS_PING_EVERY_S = 3
 NATS_PINGS_OUTSTANDING_MAX = 2
 NATS_OPEN_TIMEOUT_S = 5.0
@@ -85,11 +90,22 @@ def grpc_channel(address: str, ca_pem: bytes = b"") -> grpc.aio.Channel:
     )
 
 
-def grpc_server() -> grpc.aio.Server:
-    """A server without services or ports yet."""
+def grpc_server(connections_max: int | None = None) -> grpc.aio.Server:
+    """A server without services or ports yet.
+
+    Args:
+        connections_max: newcomers above it are refused, so that whoever comes by the hundred takes no file from
+        the
+            process itself; ``None``: no limit.
+    """
+    bound = [] if connections_max is None else [("grpc.max_allowed_incoming_connections", connections_max)]
     return grpc.aio.server(
         options=[
             *_COMMON_OPTIONS,
+            *bound,
+            # Whoever connects and does not finish the handshake, and whoever is in and calls nothing, makes room.
+            ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
+            ("grpc.max_connection_idle_ms", IDLE_TIMEOUT_MS),
             ("grpc.http2.min_ping_interval_without_data_ms", GRPC_PING_ALLOWED_MS),
             ("grpc.http2.min_recv_ping_interval_without_data_ms", GRPC_PING_ALLOWED_MS),
             ("grpc.http2.max_ping_strikes", 0),
@@ -102,20 +118,18 @@ def grpc_server() -> grpc.aio.Server:
     )
 
 
-def server_credentials(current: Callable[[], tuple[bytes, bytes]]) -> grpc.ServerCredentials:
-    """TLS for a server whose certificate may be renewed while it runs.
+def server_credentials(pair: tuple[bytes, bytes]) -> grpc.ServerCredentials:
+    """TLS for a server; a renewed certificate needs a fresh one.
 
     Clients are not asked for certificates: gRPC in Python can only demand one or ask for none, and who a client is
-    its signature says.
+    its signature says. Not ``dynamic_ssl_server_credentials``, which would take a renewal up by itself: its
+    handshake takes Python's lock in a thread of gRPC, and connections that say nothing and close end the process
+    (grpcio 1.85.1: ``sync.cc Check failed``).
 
     Args:
-        current: (key, certificate) as PEM; asked at every handshake, so it must be quick. From any thread.
+        pair: (key, certificate) as PEM.
     """
-
-    def configuration() -> grpc.ServerCertificateConfiguration:
-        return grpc.ssl_server_certificate_configuration([current()])
-
-    return grpc.dynamic_ssl_server_credentials(configuration(), configuration, False)
+    return grpc.ssl_server_credentials([pair])
 
 
 def listen(

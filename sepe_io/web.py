@@ -9,18 +9,24 @@ from collections.abc import Iterator
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sepe_io.address import AddressBusyError, join_address
 
 STOP_TIMEOUT_S = 1.0
 BACKLOG = 128
+# A browser asks at once; whoever connects and asks nothing makes room.
+SILENT_TIMEOUT_S = 10.0
+CONNECTIONS_MAX = 64
 
 
 class HttpServer:
     """Serves an application until `stop`."""
 
     def __init__(self, app: Starlette) -> None:
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", server_header=False)
+        config = uvicorn.Config(
+            app, http=_Bounded, log_config=None, access_log=False, lifespan="off", server_header=False
+        )
         self._server = _QuietServer(config)
         self._task: asyncio.Task[None] | None = None
 
@@ -50,6 +56,22 @@ class HttpServer:
             self._server.force_exit = True
             self._task.cancel()
             await asyncio.wait([self._task], timeout=STOP_TIMEOUT_S)
+
+
+class _Bounded(H11Protocol):
+    """Refuses connections above `CONNECTIONS_MAX`, and ends those that ask nothing for `SILENT_TIMEOUT_S`."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > CONNECTIONS_MAX:
+            transport.abort()
+            return
+        self.loop.call_later(SILENT_TIMEOUT_S, self._end_if_silent)
+
+    def _end_if_silent(self) -> None:
+        # uvicorn's own time-out begins with the first answer.
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.abort()
 
 
 class _QuietServer(uvicorn.Server):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -28,7 +29,7 @@ from hub.ingest.greetings import Greetings
 from hub.ingest.merger import Merger
 from hub.ingest.writer import WriterThread
 from hub.merge.store import Arrival, Outcome
-from sepe.errors import InvalidInputError, PeerProtocolError, TransientError
+from sepe.errors import InvalidInputError, PeerProtocolError, SepeError, TransientError
 from sepe.ids import HUB_NODE, check_node
 from sepe.rpc.v1 import (
     attachments_pb2_grpc,
@@ -40,7 +41,9 @@ from sepe.rpc.v1 import (
     sync_pb2_grpc,
 )
 from sepe.wire.v1 import sync_pb2 as wire
-from sepe_io.channel import grpc_server, listen
+from sepe_io import handles
+from sepe_io.address import AddressBusyError
+from sepe_io.channel import grpc_server, listen, server_credentials
 from sepe_io.frames import open_hello
 from sepe_io.keys import signed_part, verify
 from sepe_io.logs import logger
@@ -51,6 +54,7 @@ ROTATE_PREFIX = b"sepe-rotate-1\0"
 # A Push call that carries the node's greeting here is that node's: a frame of another is refused.
 HELLO_METADATA = "sepe-hello-bin"
 STOP_GRACE_S = 1.0
+LOOK_EVERY_S = 2.0
 # More than an office has in flight; a peer that sends and never listens stops there.
 CREDIT_FRAMES = 64
 
@@ -277,7 +281,9 @@ class GrpcIngest:
 
     Args:
         nats_url: where offices find NATS.
-        credentials: for TLS; without them the server is plain.
+        pair: (key, certificate) as they are now, for TLS; without it the server is plain. A renewed one is taken
+        up by
+            a fresh listener on the same port (`follow`): an office sees a lost line and comes again.
         on_change: called when a node's keys changed.
         attachments: ``None`` when they cannot be stored; events go on.
     """
@@ -290,29 +296,22 @@ class GrpcIngest:
         greetings: Greetings,
         *,
         nats_url: str,
-        credentials: grpc.ServerCredentials | None = None,
+        pair: Callable[[], tuple[bytes, bytes]] | None = None,
         on_change: Callable[[], None] = lambda: None,
         attachments: AttachmentsService | None = None,
     ) -> None:
-        self._server = grpc_server()
-        self._credentials = credentials
+        self._pair = pair
+        self._served: tuple[bytes, bytes] | None = None
+        self._server: grpc.aio.Server | None = None
+        self._host, self.port = "", 0
         self._health = health.aio.HealthServicer()
-        self.port = 0
-        sync_pb2_grpc.add_SyncServicer_to_server(SyncService(store, writer, merger, greetings), self._server)
+        self._sync = SyncService(store, writer, merger, greetings)
         self._rights = RightsService(store, writer)
-        rights_pb2_grpc.add_RightsServicer_to_server(self._rights, self._server)
-        enrolment_pb2_grpc.add_EnrolmentServicer_to_server(
-            EnrolmentService(
-                store, writer, nats_url, on_change, b"" if attachments is None else attachments.sealing_key
-            ),
-            self._server,
+        self._enrolment = EnrolmentService(
+            store, writer, nats_url, on_change, b"" if attachments is None else attachments.sealing_key
         )
+        self._attachments = attachments
         self._services = SERVICES if attachments is None else (*SERVICES, ATTACHMENTS)
-        if attachments is not None:
-            attachments_pb2_grpc.add_AttachmentsServicer_to_server(attachments, self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
 
     async def start(self, host: str, port: int) -> int:
         """Listen and serve; return the port (a free one for 0).
@@ -320,17 +319,61 @@ class GrpcIngest:
         Raises:
             AddressBusyError: another program has it.
         """
-        self.port = listen(self._server, host, port, self._credentials)
-        await self._server.start()
+        self._host = host
+        self.port = await self._serve(port, None if self._pair is None else self._pair())
         for name in ("", *self._services):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         return self.port
+
+    async def follow(self) -> None:
+        """Take up renewed certificates until cancelled. One that cannot be served is not tried again."""
+        if self._pair is None:
+            await asyncio.Event().wait()
+            return
+        refused: tuple[bytes, bytes] | None = None
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            with suppress(SepeError, OSError):  # Not readable at this moment: the old one serves on.
+                pair = self._pair()
+                if pair not in (self._served, refused) and not await self._take_up(pair):
+                    refused = pair
 
     async def stop(self) -> None:
         """Refuse new calls and end those that run."""
         await self._health.enter_graceful_shutdown()
         self._rights.close()
-        await self._server.stop(STOP_GRACE_S)
+        if self._server is not None:
+            await self._server.stop(STOP_GRACE_S)
+
+    async def _take_up(self, pair: tuple[bytes, bytes]) -> bool:
+        """Serve with another certificate on the same port; ``False``: with the old one again, for it is none."""
+        before, served = self._server, self._served
+        assert before is not None
+        await before.stop(STOP_GRACE_S)
+        try:
+            await self._serve(self.port, pair)
+        except AddressBusyError as exc:
+            _log.error("certificate.refused", reason=str(exc))
+            await self._serve(self.port, served)
+            return False
+        _log.info("certificate.taken_up")
+        return True
+
+    async def _serve(self, port: int, pair: tuple[bytes, bytes] | None) -> int:
+        """Listen with a fresh server; the port. Raises AddressBusyError."""
+        server = grpc_server(handles.connections_max())
+        sync_pb2_grpc.add_SyncServicer_to_server(self._sync, server)
+        rights_pb2_grpc.add_RightsServicer_to_server(self._rights, server)
+        enrolment_pb2_grpc.add_EnrolmentServicer_to_server(self._enrolment, server)
+        if self._attachments is not None:
+            attachments_pb2_grpc.add_AttachmentsServicer_to_server(self._attachments, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+        bound = listen(server, self._host, port, None if pair is None else server_credentials(pair))
+        await server.start()
+        self._server, self._served = server, pair
+        return bound
 
 
 def _now_ms() -> int:

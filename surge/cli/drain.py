@@ -50,9 +50,8 @@ def drain(
 
     Example, in half a minute: sepe surge drain --offices 12 --events 60000 --start-postgresql
     """
-    from sepe_io import logs
+    from sepe_io import handles, logs
     from surge.drain.play import DrainSettings, run, text_of
-    from surge.lab.handles import use_all_handles
     from surge.lab.postgres import lab_postgres
 
     if bool(postgresql) == start_postgresql:
@@ -62,7 +61,7 @@ def drain(
         )  # fmt: skip
     logs.set_up("ERROR")
     # The hub inherits it, for a connection to each office.
-    use_all_handles()
+    handles.use_all()
     with ExitStack() as stack:
         if keep is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sepe-drain-")))

@@ -19,12 +19,11 @@ from pathlib import Path
 
 from node.outbox.view import RelayView
 from sepe.errors import SepeError
-from sepe_io import logs
+from sepe_io import handles, logs
 from sepe_io.process import end_child, stop_requests
 from sepe_io.tasks import end_tasks
 from surge.demo.parts import Part
 from surge.drain.offices import Backlog, relaying
-from surge.lab.handles import use_all_handles
 
 OFFICES_EACH = 80
 SAY_S = 0.1
@@ -167,5 +166,5 @@ def _say(document: dict[str, object]) -> None:
 
 if __name__ == "__main__":
     logs.set_up("WARNING")
-    use_all_handles()
+    handles.use_all()
     asyncio.run(_work(Path(sys.argv[1])))

@@ -22,9 +22,8 @@ from typing import Any
 
 from hub.merge.store import HubStore
 from sepe.errors import SepeError
-from sepe_io import logs, sqlite
+from sepe_io import handles, logs, sqlite
 from sepe_io.tasks import end_tasks
-from surge.lab.handles import use_all_handles
 from surge.run.cast import Cast, Options, cast_of
 from surge.run.messages import LINE_BYTES_MAX, Row, Sample, Task, line_of
 from surge.run.office import Addresses, VirtualOffice
@@ -299,7 +298,7 @@ async def main() -> None:
     reader = asyncio.StreamReader(limit=LINE_BYTES_MAX)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     first = json.loads(await reader.readline())
-    use_all_handles()
+    handles.use_all()
     worker = Worker(Task(**{name: value for name, value in first.items() if name != "kind"}))
     say("made", keys=await asyncio.to_thread(worker.prepare))
     going: asyncio.Task[None] | None = None

@@ -66,16 +66,20 @@ class Program:
         return "\n".join(self.log)
 
 
-def start(*arguments: object, ready: bool = True, env: dict[str, str] | None = None, site: Path = ROOT) -> Program:
+def start(
+    *arguments: object, ready: bool = True, env: dict[str, str] | None = None, site: Path = ROOT,
+    handles: int | None = None,
+) -> Program:  # fmt: skip
     """Start ``sepe arguments…``; with ``ready``, return once it has printed its ready line.
 
-    ``site`` is the folder that holds the packages: the checkout, or an unpacked wheel.
+    ``site`` is the folder that holds the packages: the checkout, or an unpacked wheel. ``handles``: how many open
+    files it may have.
 
     Whoever starts a program ends it: ``program.stop()`` or ``program.kill()``, or use `running`.
     """
     process = subprocess.Popen(
         # -m puts the working folder before everything else on sys.path.
-        [sys.executable, "-m", "surge.program", *map(str, arguments)],
+        [*_limited(handles), sys.executable, "-m", "surge.program", *map(str, arguments)],
         cwd=site,
         env={**os.environ, **(env or {})},
         stdin=subprocess.DEVNULL,
@@ -93,6 +97,11 @@ def start(*arguments: object, ready: bool = True, env: dict[str, str] | None = N
         program.kill()
         raise AssertionError(f"sepe {' '.join(map(str, arguments))}: not ready (exit {code})\n{program.tail()}")
     return program
+
+
+def _limited(handles: int | None) -> list[str]:
+    """What runs a program with so few open files; util-linux has it everywhere."""
+    return [] if handles is None else ["prlimit", f"--nofile={handles}:{handles}"]
 
 
 def hub_run(directory: Path, *options: object, **keywords: Any) -> Program:
