@@ -8,6 +8,7 @@ and a few threads do the commits of all.
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -86,7 +87,8 @@ def backlogs(folder: Path, offices: int, events: int, seed: int) -> list[Backlog
 
 def make_offices(wanted: Sequence[Backlog], progress: Callable[[int], None], processes: int) -> None:
     """Make them on several cores; ``progress`` hears how many are made."""
-    with ProcessPoolExecutor(processes) as pool:
+    # Never forked: gRPC's threads run in this process, and a child would wait for them for ever.
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         for done, _ in enumerate(pool.map(_make, wanted, chunksize=1), 1):
             progress(done)
 

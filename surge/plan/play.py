@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -79,7 +80,8 @@ def workers(kinds: Sequence[Kind], replications: int) -> Iterator[Workers]:
     if visits < POOL_VISITS_MIN or cores < 2:
         yield Workers(None)
         return
-    with ProcessPoolExecutor(max_workers=cores) as pool:
+    # Never forked: a process with threads, gRPC's say, has children that wait for them for ever.
+    with ProcessPoolExecutor(max_workers=cores, mp_context=multiprocessing.get_context("spawn")) as pool:
         yield Workers(pool)
 
 
