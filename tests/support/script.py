@@ -48,6 +48,7 @@ _MASKS = (
 )
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,}(?:\+[0-9:]{5}|Z)?")
 _DATE = re.compile(r"\b20[0-9]{2}-[0-9]{2}-[0-9]{2}\b")
+_LOCAL_TIME = re.compile(r"\b[0-9]{2}-[0-9]{2}-20[0-9]{2} [0-9]{2}\.[0-9]{2}\b")
 _ADDRESS = re.compile(r"127\.0\.0\.1:[0-9]+")
 _AGE = re.compile(r"([0-9]+)y(?:([+-][0-9]+)d)?\Z")
 _SPAN = re.compile(r"([+-]?[0-9]+)([smhdy])\Z")
@@ -181,6 +182,7 @@ class Playing:
     def _masked(self, text: str) -> str:
         for name, value in self._names.items():
             text = text.replace(value, f"${name}")
+        text = _LOCAL_TIME.sub("TIME", text)
         text = _TIME.sub("TIME", text.replace(f"{self.stage.folder}/", "./"))
         text = _ADDRESS.sub("ADDRESS", _DATE.sub(_day, text))
         for kind, pattern in _MASKS:

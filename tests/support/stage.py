@@ -23,6 +23,8 @@ from PIL import Image
 
 from hub.dispatch import feed
 from hub.merge.store import HubStore
+from node.clock import now_ms
+from node.desk.day import day_of
 from node.desk.standing import place as place_of
 from node.printing.batches import Batches
 from node.printing.ledger import Ledger
@@ -39,7 +41,7 @@ OFFICES = {"oebobo": "537104-1", "kota-raja": "537105-1"}
 BLANKS = 200
 SETTLE_S = 45.0
 LOOK_EVERY_S = 0.05
-# A job in one of these goes on by itself.
+# A job in one of these goes on by itself, once its day has come.
 MOVING = (JobState.QUEUED, JobState.READY, JobState.RESERVED, JobState.SUBMITTED)
 T = TypeVar("T")
 
@@ -201,7 +203,9 @@ class Stage:
             position = store.position()
             is_paused = all(one.mode is not Mode.ON for one in Printers(store).used())
             # What waits for its batch to be released waits for a person.
-            jobs = [] if is_paused else [job.id for job in Ledger(store).in_state(*MOVING)]
+            today = day_of(now_ms(), machine.node).isoformat()
+            found = [] if is_paused else Ledger(store).in_state(*MOVING)
+            jobs = [job.id for job in found if job.due_day <= today]
             moving = len(jobs) - len(Batches(store).held_jobs(jobs))
             return Seen(position.last_seq, position.last_seq - position.durable_seq, moving, *place_of(store))
         finally:
