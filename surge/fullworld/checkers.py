@@ -8,15 +8,19 @@ from itertools import groupby
 from random import Random
 from typing import TYPE_CHECKING
 
-from hub.merge import log
+from hub.merge import log, registry
 from hub.merge.digest import deep_digest, digest
+from hub.merge.project import whole_record
+from hub.merge.proving import VIA_IMPORT
 from hub.merge.rebuild import rebuild
 from hub.merge.store import Arrival, HubStore
 from node.storage.check import check_rows
 from node.storage.store import NodeStore
-from sepe.codec import chain_start
+from sepe.card import issues_of, to_collect
+from sepe.claims import claims_of
+from sepe.codec import Header, chain_start
 from sepe.errors import SepeError
-from sepe.ids import EventId
+from sepe.ids import HUB_NODE, EventId
 from sepe.sync.centre import Judgement
 from sepe_io.frames import peek_header, reopen_frame
 from surge.fullworld import disk
@@ -82,6 +86,38 @@ def convergence(world: FullWorld) -> list[str]:
     return problems
 
 
+def valid_card_bears_standing_identity(world: FullWorld) -> list[str]:
+    """What the hub calls valid says the name that stands, and its list of recalls is what its log says.
+
+    The list is made step by step, beside the merge; the record is folded here from the log as it ended. Not judged
+    is a card whose claim has another name since a machine or the hub was put back, as in the first speed.
+    """
+    store = world.hub.store
+    store.project()
+    connection, problems = store.connection, []
+    recalled = {attempt for (attempt,) in connection.execute("SELECT attempt FROM recalled_card")}
+    drawn = {one.attempt: one for one in world.oracle.cards}
+    for nik in sorted({one.nik for one in drawn.values()}):
+        events = log.events_of(connection, [nik]).get(nik, [])
+        record = whole_record(connection, nik, events)
+        claims = claims_of(record)
+        should = {attempt.attempt for _, attempt, _ in to_collect(record)}
+        known = {step.attempt for step in record.steps}
+        if should != recalled & known:
+            problems.append(f"the list of recalls has {len(recalled & known)} cards of a NIK, not {len(should)}")
+        named = {
+            one.attempt: claims.known[one.claim] for one in record.steps if one.claim and one.claim in claims.known
+        }
+        for issue in issues_of(record):
+            card = drawn.get(issue.valid.attempt) if issue.valid is not None else None
+            claim = named.get(card.attempt) if card is not None else None
+            if card is None or claim is None or claim.name != card.name or claims.standing is None:
+                continue
+            if not claims.agree(claim, claims.standing):
+                problems.append(f"the valid card {card.attempt} says {card.name}, which does not stand")
+    return problems
+
+
 def files_are_whole(world: FullWorld) -> list[str]:
     """Every database passes SQLite's own check, and every outbox its chain."""
     problems = []
@@ -107,6 +143,7 @@ CHECKERS: dict[str, Check] = {
     "no_lost_event": no_lost_event,
     "exactly_once_in_log": exactly_once_in_log,
     "convergence": convergence,
+    "valid_card_bears_standing_identity": valid_card_bears_standing_identity,
     "files_are_whole": files_are_whole,
 }
 
@@ -125,6 +162,7 @@ def _second_hub(world: FullWorld, rng: Random) -> HubStore:
 
     for office in {office.node: office for office in world.offices}.values():
         enrol(second, office.node, world.hub.store.keys_of(office.node)[0])
+    registry.add_key(second.connection, HUB_NODE, world.hub.store.keys_of(HUB_NODE)[0], now_ms=START_MS)
     rows = sorted(
         ((row.received_ms, row.data, peek_header(row.data)) for row in log.all_frames(world.hub.store.connection)),
         key=lambda row: (row[2].node, row[2].epoch, row[2].last_seq),
@@ -150,8 +188,9 @@ def _second_hub(world: FullWorld, rng: Random) -> HubStore:
     return second
 
 
-def _arrival(row: tuple[int, bytes, object]) -> Arrival:
-    return Arrival(row[1], "nats", row[0])
+def _arrival(row: tuple[int, bytes, Header]) -> Arrival:
+    # Only a person brings what a hub said itself to another one.
+    return Arrival(row[1], VIA_IMPORT if row[2].node == HUB_NODE else "nats", row[0])
 
 
 def _watermarks(store: HubStore) -> list[tuple[object, ...]]:

@@ -25,12 +25,14 @@ from node.settings import KEY_NAME
 from node.storage.store import NodeStore
 from sepe.errors import TransientError
 from sepe.events import Draft
+from sepe.ids import EventId
 from sepe.wire.v1 import sync_pb2
 from sepe_io import keys
 from surge.fullworld import disk
 from surge.fullworld.loop import Fate
 from surge.fullworld.machine import Machine
 from surge.fullworld.network import Wire
+from surge.fullworld.people import printed
 from surge.world import bodies
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 # Looking every 50 ms, as the product does, would be most of a world's work.
 TIMES = RelayTimes(poll_ms=5_000, offline_poll_ms=5_000, report_ms=60_000)
 RESTART_S = 10.0
+PRINT_SHARE = 0.3
 # Reads that are made all day; power fails at the other steps.
 _POLLS = frozenset({"_position_if_changed", "get", "report_link"})
 
@@ -141,11 +144,25 @@ class OfficeMachine(Machine):
             lines.append(InputLine(len(lines) + 1, json.dumps(line).encode()))
         commit = disk.LastCommit(self.folder)
         desk = Desk(self._desk_store, regions=None, photo_base=self.folder)
-        for answer in desk.record(lines, self.now_ms()):
+        answers = desk.record(lines, self.now_ms())
+        for answer in answers:
             if not answer.ok and answer.status != "not_stored":
                 self.world.problem("no_crash", f"a recording was refused: {answer.error}")
         self._after_commit(commit)
         self._note_facts(marks)
+        for (nik, name), answer in zip(people, answers, strict=True):
+            if answer.event and self.is_on and self.world.rng.random() < PRINT_SHARE:
+                self._print(nik, name, EventId.parse(answer.event))
+
+    def _print(self, nik: int, name: str, claim: EventId) -> None:
+        """A card of that recording came out, and the ledger says so."""
+        attempt = self.world.rng.randbytes(12).hex()
+        card, steps = printed(nik, name, claim, attempt, self.name)
+        try:
+            self._desk_store.append(steps, self.now_ms())
+        except TransientError:
+            return
+        self.world.oracle.cards.append(card)
 
     def write_poison(self, nik: int) -> None:
         """An event that nobody can fold."""

@@ -14,6 +14,7 @@ import structlog
 from hub.merge.digest import digest
 from hub.merge.proving import VIA_IMPORT, Arrival
 from surge.fullworld import disk
+from surge.fullworld import people as people_of
 from surge.fullworld.chance import seeded_chance
 from surge.fullworld.checkers import CHECKERS, PROBLEMS_MAX
 from surge.fullworld.loop import VirtualLoop
@@ -31,6 +32,8 @@ LATE_COPIES_MAX = 20
 # People come alone or in a group that is recorded in one transaction.
 GROUP_MAX = 5
 DISPUTES = 0.08
+# Of so many recordings, one is followed by a look of the officer's.
+LOOKS_SHARE = 15
 
 
 # Faults that only the first speed plays: a full office keeps its disk until it is restored, and prints nothing.
@@ -79,7 +82,8 @@ async def _play(world: FullWorld, offices: int, recordings: int, days: int) -> N
 async def _after_the_end(world: FullWorld) -> str:
     """What comes long after: old frames once more, and the courier with what offices had fetched back."""
     old = [
-        (node, bytes(data)) for node, data in world.hub.store.connection.execute("SELECT node, data FROM frame")
+        (node, bytes(data))
+        for node, data in world.hub.store.connection.execute("SELECT node, data FROM frame WHERE node <> 'hub'")
     ]
     for node, data in world.rng.sample(old, min(len(old), LATE_COPIES_MAX)):
         world.broker.publish(node, data)
@@ -99,6 +103,8 @@ def _schedule_work(world: FullWorld, offices: int, recordings: int, days: int) -
         names = [bodies.NAMES[0] if rng.random() > DISPUTES else rng.choice(bodies.NAMES) for _ in range(size)]
         group = [(rng.choice(people), name) for name in names]
         world.after(rng.uniform(0, days * DAY_S), _visit, world, group)
+    for _ in range(max(recordings // LOOKS_SHARE, 1)):
+        world.after(rng.uniform(0, days * DAY_S), people_of.officer_looks, world)
 
 
 def _visit(world: FullWorld, group: list[tuple[int, str]]) -> None:
@@ -164,12 +170,14 @@ def _figures(world: FullWorld) -> dict[str, int]:
     return {
         "events": len(world.oracle.committed),
         "frames_logged": count("SELECT count(*) FROM frame"),
-        "epochs": count("SELECT count(*) FROM epoch"),
+        "epochs": count("SELECT count(*) FROM epoch WHERE node <> 'hub'"),
         "quarantined": count("SELECT count(*) FROM quarantine"),
         "parked": count("SELECT count(*) FROM parked"),
         "erased": len(world.oracle.erased - merged),
         "pruned_too_early": len(world.oracle.pruned_early(world.facts_on_offices()) - merged),
         "power_cuts": sum("loses power" in line for line in world.story),
+        "cards": len(world.oracle.cards),
+        "decisions": sum("an officer keeps" in line for line in world.story),
         "links": world.network.opened,
         "virtual_s": int(world.now_s),
         "jumps": world.loop.steps,

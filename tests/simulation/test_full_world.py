@@ -15,6 +15,7 @@ from hub.merge.arrival import key_lookup
 from hub.merge.batch import Batch
 from hub.merge.proving import Proof, Proven, prove
 from hub.merge.store import Arrival, HubStore, Outcome
+from sepe import card
 from sepe_io.sqlite import transaction
 from surge.fullworld import run
 from surge.world.faults import ALL, CALM, STANDARD, Faults
@@ -90,3 +91,12 @@ def test_a_hub_that_acknowledges_before_it_commits_is_caught(monkeypatch: pytest
     monkeypatch.setattr(HubStore, "_merge", hasty)
     faults = Faults(kill_hub=0.02)
     assert any("ack_means_committed" in run(seed, 3, 80, faults).problems for seed in range(5))
+
+
+def test_a_hub_that_recalls_no_card_whose_name_lost_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = card.to_collect
+    monkeypatch.setattr(
+        card, "to_collect", lambda record: tuple(one for one in honest(record) if one[2] == card.DOUBLE)
+    )
+    red = (run(seed, offices=3, recordings=120, faults=CALM).red for seed in range(10))
+    assert any("valid_card_bears_standing_identity" in found for found in red)
