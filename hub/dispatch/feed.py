@@ -7,7 +7,7 @@ everything once more. Every word says how things are and not what changed, so he
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from hub.dispatch.moves import BlanksOrder
@@ -95,6 +95,22 @@ def tell_card(
         product=product, issue=issue, from_node=from_node, reason=reason, by_decision=by_decision
     )
     tell(connection, node, CARD, nik, product, issue, rights_pb2.Change(card=order))
+
+
+def take_back_orders(connection: Connection, nik: int, still: Collection[tuple[str, str, int]]) -> None:
+    """Forget the orders by a decision on this NIK that nobody owes any more; ``still``: (machine, product, issue).
+
+    An order that becomes due again, as the officer decided anew, is new then: `tell` skips what says the same.
+    """
+    rows = connection.execute(
+        "SELECT node, product, issue, body FROM feed WHERE kind = ? AND nik = ?", (CARD, nik)
+    ).fetchall()
+    for node, product, issue, body in rows:
+        if (node, product, issue) not in still and rights_pb2.Change.FromString(body).card.by_decision:
+            connection.execute(
+                "DELETE FROM feed WHERE node = ? AND kind = ? AND nik = ? AND product = ? AND issue = ?",
+                (node, CARD, nik, product, issue),
+            )
 
 
 def want_blanks(connection: Connection, order: BlanksOrder) -> None:

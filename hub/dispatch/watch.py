@@ -86,7 +86,9 @@ def note(connection: Connection, nik: int, resident: Resident, instead: int = 0)
     feed.tell_standing(
         connection, nik, resident, [*concerned, entry_of_roll(connection, nik).holder], replaced_by=instead
     )
-    for one in card.owed(resident):
+    owed = card.owed(resident)
+    feed.take_back_orders(connection, nik, {(one.claim.version.node, one.product, one.issue) for one in owed})
+    for one in owed:
         node = one.claim.version.node
         if _understands_orders(connection, node):
             feed.tell_card(

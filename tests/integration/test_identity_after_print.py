@@ -233,3 +233,30 @@ async def test_an_office_that_does_not_know_such_orders_is_sent_none(region: Reg
         region.at_hub(lambda hub: hub.connection.execute("UPDATE node SET contract = 2"))
         decide(region, "BENAR ORANG", revise=True)
         assert region.at_hub(orders) == 1
+
+
+async def test_an_order_that_a_revision_ended_is_given_anew_by_the_next(region: Region) -> None:
+    home, away = region[HOME], region[AWAY]
+    record(home.store, line(HOME_NIK, **WRONG))
+    await home.turn()
+    await home.turn()
+    record(away.store, line(HOME_NIK, **RIGHT))
+    async with region.line():
+        await settle(region, home, away)
+
+        async def hear() -> list[JobState]:
+            # The printer rests: only the centre's word moves anything there.
+            for office in (home, away):
+                await office.sync()
+            region.at_hub(lambda hub: None)
+            await away.hear()
+            return [job.state for job in Ledger(away.store).of_resident(int(HOME_NIK))]
+
+        decide(region, "BENAR ORANG")
+        assert JobState.VOID not in await hear()
+        decide(region, "SALAH ORANG", revise=True)
+        assert set(await hear()) == {JobState.VOID}
+        decide(region, "BENAR ORANG", revise=True)
+        await hear()
+        await settle(region, home, away)
+        assert (away.job().state, away.job().issue) == (JobState.PRINTED, 2)

@@ -27,7 +27,7 @@ from node.printing.press import Press
 from node.printing.rights import RightBook
 from node.printing.spool import JobState
 from node.settings import KEY_NAME
-from node.stock import Stock
+from node.stock import SerialRange, Stock
 from node.storage.store import NodeStore
 from node.sync import sync
 from sepe.nik import Nik
@@ -92,9 +92,11 @@ class Region:
         self.folder = folder / "hub"
         self.offices = {}
         with HubStore.create(self.folder, now_ms=now_ms()) as hub:
-            for name in (HOME, AWAY, THIRD):
+            for letter, name in zip("ABC", (HOME, AWAY, THIRD), strict=True):
+                store = make_office(folder / name, name)
                 # Serials of one office are none of another's.
-                store = make_office(folder / name, name, blanks=5)
+                serials = SerialRange("ktp-el", f"{letter}000001", f"{letter}000005")
+                Stock(store).receive(serials, now_ms=now_ms())
                 self.offices[name] = Office(store, ScriptedPrinter())
                 with transaction(hub.connection):
                     key = keys.load(store.folder / KEY_NAME).public_key
