@@ -14,7 +14,8 @@ Lines before ``----`` are commands, lines after it the expected output; ``#`` be
     kill DIR  start DIR           kill -9 of the office's node, or of the hub; and its next start
     clock DIR +4d|-2h|right       the office's clock, seen by its node and its commands
     replace DIR                   a new machine of the same name with an empty disk
-    alone                         this script has a hub and offices for itself; so have those with a clock or replace
+    restore ./hub FILE            the hub goes on from a backup that `sepe hub backup` made
+    alone                         this script has a hub and offices for itself; so have those with a clock, replace or restore
 
 A PART is a key, ``a.b`` one within another. ``KEY=VALUE`` takes only rows in which it is so, ``@KEY`` goes into that
 list first. What differs from run to run (events, attempts, cases, times, ports, blanks) is shown as ``EVENT-1`` and so
@@ -110,6 +111,8 @@ class Playing:
                 self.stage.kill_hub()
             case "start", ["./hub"]:
                 self.stage.start_hub()
+            case ("restore", ["./hub", file]):
+                self.stage.restore_hub(file)
             case (("cut" | "mend" | "kill" | "start" | "replace"), [folder]):
                 getattr(self.stage, word)(self._machine(folder))
             case "clock", [folder, span]:
@@ -213,7 +216,7 @@ def clocks_of(text: str) -> tuple[str, ...]:
 
 def is_alone(text: str) -> bool:
     """Whether a script leaves its stage in a state that no other script wants."""
-    return re.search(r"^(clock|replace|alone) ?", text, re.MULTILINE) is not None
+    return re.search(r"^(clock|replace|restore|alone) ?", text, re.MULTILINE) is not None
 
 
 def _parts(document: Any, parts: list[str]) -> list[str]:

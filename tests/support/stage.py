@@ -134,6 +134,13 @@ class Stage:
         self.hub.kill()
         self.hub = None
 
+    def restore_hub(self, file: str) -> None:
+        """Its directory is gone; a backup is put in its place."""
+        self.kill_hub()
+        shutil.rmtree(self.folder / "hub")
+        self._ok("hub", "restore", "./hub", file)
+        self.start_hub()
+
     def start(self, machine: Machine) -> None:
         if machine.program is None:
             machine.program = processes.node_run(
