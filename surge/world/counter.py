@@ -76,7 +76,10 @@ def put_right(office: Office, nik: int, name: str) -> bool:
     claimed = office.disk.claimed.get(nik, ())
     wrong = [event for other, event in claimed if event is not None and other != name]
     jobs = [job for job in office.disk.jobs.values() if job.nik == nik and job.name != name]
-    if not wrong or any(job.state == card.HANDED_OVER for job in office.disk.jobs.values() if job.nik == nik):
+    # More than one: somebody had said so before, and this was no slip of the pen.
+    if len(wrong) != 1 or any(
+        job.state == card.HANDED_OVER for job in office.disk.jobs.values() if job.nik == nik
+    ):
         return False
     fact = office.world.oracle.new_fact()
     body = bodies.claim_corrected(fact, corrects=wrong, name=name)

@@ -240,8 +240,8 @@ class World:
     def _answer_read(self, office: Office, feed_id: int, after: int) -> None:
         if self.hub.is_up:
             last, words = self.hub.rights.words(office.node, feed_id, after)
-            if words:
-                disk = self.hub.disk
+            disk = self.hub.disk
+            if words or feed_id != disk.feed_id:
                 self.network.post(office.line, office.talk.heard_words, disk.feed_id, last, words)
 
     def _hear_on_nats(self, office: Office, word: sync_pb2.Ack) -> None:
