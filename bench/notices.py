@@ -27,6 +27,7 @@ from node.stock import SerialRange, Stock
 from node.storage.store import NodeStore
 from sepe_io import keys
 from sepe_io.logs import set_up
+from surge.lab.policy import print_incomplete
 from surge.printer import Tells, VirtualPrinter
 
 PACE_S = 3.0
@@ -88,6 +89,7 @@ def _office(folder: Path) -> NodeStore:
     settings = NodeSettings("537104-1", "127.0.0.1:1")
     keys.save(keys.Signer.generate(), folder / KEY_NAME)
     store = NodeStore.create(folder, settings, now_ms=_now_ms())
+    print_incomplete(folder)
     save_settings(folder, settings)
     Stock(store).receive(SerialRange("ktp-el", "C000001", f"C{CARDS:06d}"), now_ms=_now_ms())
     lines = [

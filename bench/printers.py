@@ -29,6 +29,7 @@ from node.stock import SerialRange, Stock
 from node.storage.store import NodeStore
 from sepe_io import keys
 from sepe_io.logs import set_up
+from surge.lab.policy import print_incomplete
 from surge.printer import VirtualPrinter
 
 PRINTERS = 20
@@ -92,6 +93,7 @@ async def _office(urls: list[str]) -> None:
         keys.save(keys.Signer.generate(), folder / KEY_NAME)
         now_ms = int(time.time() * 1000)
         store = NodeStore.create(folder, settings, now_ms=now_ms)
+        print_incomplete(folder)
         save_settings(folder, settings)
         cards = round(PRINTERS * SECONDS / min(PACES_S)) + 4 * PRINTERS
         Stock(store).receive(SerialRange("ktp-el", "B000001", f"B{cards:06d}"), now_ms=now_ms)

@@ -26,6 +26,8 @@ _CARD_MOVED = int(Kind.CARD_MOVED)
 _LOOKED_AT = _MARKS | {_CARD_MOVED}
 # Field 9 of CardMoved, a varint, true. Found elsewhere in a body it costs one needless look.
 _OVERRIDE = b"\x48\x01"
+# Field 14, what a supervisor waived.
+_WAIVED = (b"\x72\x0aincomplete", b"\x72\x07due_day", b"\x72\x12due_day incomplete")
 
 
 def marks(columns: Columns) -> tuple[tuple[int, int], ...]:
@@ -38,9 +40,13 @@ def marks(columns: Columns) -> tuple[tuple[int, int], ...]:
     found = (
         (index, columns.niks[index])
         for index, kind in enumerate(columns.kinds)
-        if kind in _MARKS or (kind == _CARD_MOVED and _OVERRIDE in columns.bodies[index])
+        if kind in _MARKS or (kind == _CARD_MOVED and _is_forced(columns.bodies[index]))
     )
     return tuple((index, nik) for index, nik in found if 0 < nik <= _NIK_MAX)
+
+
+def _is_forced(body: bytes) -> bool:
+    return _OVERRIDE in body or any(word in body for word in _WAIVED)
 
 
 def mark(connection: Connection, niks: Iterable[int]) -> None:
@@ -59,11 +65,11 @@ def note(connection: Connection, nik: int, resident: Resident, instead: int = 0)
     for table in ("forced_card", "recalled_card"):
         connection.execute(f"DELETE FROM {table} WHERE nik = ?", (nik,))
     connection.executemany(
-        "INSERT INTO forced_card (nik, attempt, product, issue, node, serial, state, reason, at_ms)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO forced_card (nik, attempt, product, issue, node, serial, state, reason, at_ms, forced)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (nik, one.attempt, issue.product, issue.issue, one.node, one.serial, one.state, _why(resident, one),
-             wall_ms_of(one.first.stamp))
+             wall_ms_of(one.first.stamp), " ".join(["right"] * one.override + one.waived.split()))
             for issue in card.issues_of(resident) for one in issue.attempts if one.override or one.waived
         ],
     )  # fmt: skip

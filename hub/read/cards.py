@@ -42,9 +42,9 @@ def rights(connection: Connection, *, node: str = "", only_waiting: bool = False
 
 
 def forced(connection: Connection, node: str = "") -> list[dict[str, Any]]:
-    """Cards that a supervisor had made without the right, latest first."""
+    """Cards that a supervisor had made without the right, incomplete or before the proven day, latest first."""
     rows = connection.execute(
-        "SELECT nik, product, issue, attempt, node, serial, state, reason, at_ms FROM forced_card"
+        "SELECT nik, product, issue, attempt, node, serial, state, reason, at_ms, forced FROM forced_card"
         " WHERE ?1 = '' OR node = ?1 ORDER BY at_ms DESC, nik",
         (node,),
     )
@@ -52,8 +52,9 @@ def forced(connection: Connection, node: str = "") -> list[dict[str, Any]]:
         {
             "nik": str(nik).zfill(NIK_DIGITS), "product": product, "issue": issue, "attempt": attempt,
             "node": made_by, "serial": serial, "state": state_name(state), "reason": reason, "at": at_ms(made_ms),
+            "without": forced_.split(),
         }
-        for nik, product, issue, attempt, made_by, serial, state, reason, made_ms in rows
+        for nik, product, issue, attempt, made_by, serial, state, reason, made_ms, forced_ in rows
     ]  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from node.cli import (
     run,
     setup,
     supplies,
+    waiting,
     words,
 )
 
@@ -38,7 +39,7 @@ def root(
 
 PARTS = (
     setup, record, correct, printing, queue, batch, printers, handing, blanks, cards, supplies, look,
-    news, run, keys,
+    news, waiting, run, keys,
 )  # fmt: skip
 for part in PARTS:
     part.register(app)

@@ -14,6 +14,8 @@ from node.cli.words import say
 from node.clock import now_ms
 from node.desk.people import names_of, shown
 from node.printing.batches import Batches
+from node.printing.door import Door
+from node.printing.due import due_today
 from node.printing.job import Job
 from node.printing.ledger import Ledger
 from node.printing.spool import NO_CARD, WAITING, JobState
@@ -192,7 +194,10 @@ def _wish(store: NodeStore, niks: list[str] | None, *, override: bool, reason: s
                 )
             latest = {(job.product, job.issue): job for job in jobs}.values()
             for one in latest:
-                job = ledger.retry(one.id, now_ms()) if one.state in NO_CARD else one
+                job = one
+                if one.state in NO_CARD:
+                    again = ledger.retry(one.id, now_ms()).id
+                    job = Door(store).look(again, today=due_today(store, now_ms()), now_ms=now_ms())
                 if override and job.state in (JobState.WAITING_RIGHT, JobState.HELD, JobState.QUEUED):
                     job = ledger.override(job.id, reason=reason, operator=operator, now_ms=now_ms())
                 ledger.want(job.id)

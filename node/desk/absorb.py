@@ -13,9 +13,12 @@ from collections.abc import Iterable
 from google.protobuf.message import Message
 
 from node.desk.day import day_of
+from node.desk.guests import due_day
 from node.desk.plan import Known
 from node.desk.standing import note_life
 from node.printing.batches import Batches
+from node.printing.door import Door
+from node.printing.due import due_today
 from node.printing.ledger import JOB_NAME_BYTES, Ledger
 from node.printing.rights import RightBook
 from node.printing.spool import Fact, JobState
@@ -73,7 +76,8 @@ def absorb(store: NodeStore, epoch: bytes, first_seq: int, columns: Columns) -> 
             count += 1
             match body:
                 case event_pb2.Recorded():
-                    _absorb_recorded(store, nik, hlc.wall_ms_of(stamp), body)
+                    claim = event_pb2.EventRef(node=store.node, epoch=epoch, seq=seq)
+                    _absorb_recorded(store, nik, hlc.wall_ms_of(stamp), body, claim)
                 case event_pb2.CardMoved():
                     _absorb_card(store, nik, hlc.wall_ms_of(stamp), body)
                 case event_pb2.CardWithdrawn():
@@ -95,17 +99,32 @@ def absorbed(store: NodeStore) -> dict[bytes, int]:
 
 
 def doubt_lost_wishes(store: NodeStore, now_ms: int) -> int:
-    """After the last run: what was asked for and never seen sent is in doubt. Returns how many.
+    """After the last run: what was asked for and never seen sent. Returns how many are in doubt.
 
-    It may have been printed after the last event that the hub holds; only a person can tell.
+    What no printer can have had is what it was: not due, on hold, waiting for data or a word. Of the rest, a
+    machine that was put back from a backup may have printed after the last event that the hub holds, and only a
+    person can tell. A machine that takes a lost one's place (ADR 0024) goes by what the hub heard: what was never
+    sent is queued.
     """
-    ledger = Ledger(store)
+    ledger, door, today = Ledger(store), Door(store), due_today(store, now_ms)
+    doubts = 0
     with store.transaction():
+        is_replaced = _is_replaced(store)
         rows = store.connection.execute(f"SELECT id FROM job WHERE {_LOST_WISH}").fetchall()
         for (job_id,) in rows:
+            ledger.settle(job_id, Fact.RELEASED, now_ms=now_ms)
+            if door.look(job_id, today=today, now_ms=now_ms).state is not JobState.QUEUED or is_replaced:
+                continue
             store.connection.execute("UPDATE job SET state = 'reserved' WHERE id = ?", (job_id,))
             ledger.settle(job_id, Fact.LOST, now_ms=now_ms, reason=ASK)
-    return len(rows)
+            doubts += 1
+    return doubts
+
+
+def _is_replaced(store: NodeStore) -> bool:
+    """Whether all that was taken back is another database's: this one was empty when it began."""
+    own = {bytes(epoch) for (epoch,) in store.connection.execute("SELECT epoch FROM epoch")}
+    return own.isdisjoint(absorbed(store))
 
 
 def _parsed(first_seq: int, columns: Columns) -> Iterable[tuple[int, int, int, Message | None]]:
@@ -119,7 +138,9 @@ def _parsed(first_seq: int, columns: Columns) -> Iterable[tuple[int, int, int, M
         yield first_seq + index, nik, stamp, body
 
 
-def _absorb_recorded(store: NodeStore, nik: int, at_ms: int, body: event_pb2.Recorded) -> None:
+def _absorb_recorded(
+    store: NodeStore, nik: int, at_ms: int, body: event_pb2.Recorded, claim: event_pb2.EventRef
+) -> None:
     execute = store.connection.execute
     identity = identity_key(body.name, body.birth_date, body.sex)
     row = execute(
@@ -142,7 +163,9 @@ def _absorb_recorded(store: NodeStore, nik: int, at_ms: int, body: event_pb2.Rec
     if body.issue and not _has_issue(store, nik, body.product, body.issue):
         data = body.SerializeToString(deterministic=True)
         name = secrets.token_hex(JOB_NAME_BYTES)
-        _insert_job(store, name, nik, body.product, body.issue, state=JobState.HELD, at_ms=at_ms, body=data)
+        _insert_job(
+            store, name, nik, body.product, body.issue, state=JobState.HELD, at_ms=at_ms, body=data, claim=claim
+        )
         Batches(store).collect_again(nik, body.issue, body, at_ms)
 
 
@@ -247,11 +270,14 @@ def _insert_job(
     state: JobState,
     at_ms: int,
     body: bytes | None,
+    claim: event_pb2.EventRef | None = None,
 ) -> int:
+    today = day_of(at_ms, store.node)
+    due = today if body is None else due_day(event_pb2.Recorded.FromString(body), today)
     cursor = store.connection.execute(
         "INSERT INTO job (name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, due_day, "
-        "body) VALUES (?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?)",
+        "body, claim) VALUES (?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?)",
         (name, nik, product, issue, str(state), RightBook(store).fence(nik, product, issue), at_ms, at_ms,
-         day_of(at_ms, store.node).isoformat(), body),
+         due.isoformat(), body, b"" if claim is None else claim.SerializeToString(deterministic=True)),
     )  # fmt: skip
     return int(cursor.lastrowid)

@@ -6,7 +6,9 @@ card itself. It settles a job in doubt, and one that its printer has not reporte
 
 from __future__ import annotations
 
+from node.printing.door import Door
 from node.printing.driver import open_driver
+from node.printing.due import due_today
 from node.printing.job import Job
 from node.printing.ledger import PRINT_FAILURE, Ledger
 from node.printing.spool import SENT, Fact, JobState
@@ -53,7 +55,10 @@ def resolve(
         needs_another = job.state is not JobState.PRINTED
         if was_sent and needs_another:
             Withdrawals(store).note(job, now_ms)
-        return job, ledger.retry(job_id, now_ms) if needs_another else None
+        if not needs_another:
+            return job, None
+        again = ledger.retry(job_id, now_ms)
+        return job, Door(store).look(again.id, today=due_today(store, now_ms), now_ms=now_ms)
 
 
 async def settle_doubt(

@@ -65,7 +65,7 @@ def take_order(store: NodeStore, nik: int, order: rights_pb2.CardOrder, now_ms: 
         photo = b""
     state, reason = (JobState.HELD, AWAITS_PHOTO) if photo else (JobState.QUEUED, _why(order))
     today = day_of(now_ms, store.node)
-    due = _due_day(body, today)
+    due = due_day(body, today)
     if not photo and due > today:
         state = JobState.WAITING_DUE
     # Epoch 0 is no epoch of this database: the recording is none of ours.
@@ -124,7 +124,7 @@ def _why(order: rights_pb2.CardOrder) -> str:
     return DECIDED if order.by_decision else f"dialihkan dari {order.from_node}"
 
 
-def _due_day(body: event_pb2.Recorded, today: date) -> date:
+def due_day(body: event_pb2.Recorded, today: date) -> date:
     """The first day on which the card may be printed; today for what cannot be read, which the drawing refuses."""
     try:
         found = eligibility(body.product, date.fromisoformat(body.birth_date), body.marital_status, today=today)

@@ -177,8 +177,9 @@ def _recall(store: NodeStore, job: Job) -> str:
     """Why the centre wants this card back, whatever the reason; ``""``: it does not."""
     row = store.connection.execute(
         "SELECT reason FROM recall WHERE nik = ?1 AND product = ?2 "
-        "AND (attempt = ?3 OR (serial = ?4 AND ?4 <> ''))",
-        (job.nik, job.product, job.name, job.serial),
+        # Another office's card is none of ours whatever its number says.
+        "AND (attempt = ?3 OR (serial = ?4 AND ?4 <> '' AND substr(node, 1, 6) = ?5))",
+        (job.nik, job.product, job.name, job.serial, store.node[:6]),
     ).fetchone()
     return "" if row is None else str(row[0]) or "recall"
 

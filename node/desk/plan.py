@@ -8,8 +8,11 @@ from datetime import date
 from typing import Any
 
 from node.desk.standing import UNKNOWN, Standing
+from node.printing.door import is_of_this_place, shown
+from node.printing.gate import STATE_OF, Facts, kept_by
 from node.printing.job import NewJob
-from node.printing.spool import DONE, NO_CARD, JobState
+from node.printing.spool import DONE, NO_CARD, Fact, JobState
+from sepe import completeness
 from sepe.attach import BIOMETRIC, PHOTO, SIGNATURE
 from sepe.errors import InvalidInputError
 from sepe.events import Draft, Kind, draft
@@ -20,6 +23,12 @@ from sepe.reprints import is_proven
 from sepe.resident import RESIDENT_FIELDS
 from sepe.wire.v1 import event_pb2
 
+_STATUS = {
+    JobState.HELD: "on_hold",
+    JobState.UNCONFIRMED: "unconfirmed",
+    JobState.INCOMPLETE: "incomplete",
+    JobState.WAITING_DUE: "not_yet_due",
+}
 _TEXTS = (
     "name", "sex", "birth_place", "address", "rt", "rw", "kelurahan", "religion", "marital_status",
     "occupation", "blood_type", "citizenship", "education", "mother_name", "father_name", "phone", "product",
@@ -75,7 +84,8 @@ class Planned:
 
     Attributes:
         job: state, issue and due day of a new print job; ``None`` when nothing new is printed.
-        status: ``queued``, ``recorded`` (nothing to print), ``not_yet_due``, ``already_requested`` or ``on_hold``.
+        status: ``queued``, ``recorded`` (nothing to print), ``not_yet_due``, ``already_requested``, ``on_hold``,
+            ``unconfirmed`` or ``incomplete``.
         disputes: this recording is the first to disagree with the claims before it.
         changes: by this recording the resident has another name, birth date or sex, as the law allows: what is
             still to be printed says the new ones.
@@ -100,6 +110,7 @@ def plan(
     today: date,
     first_day: date | None,
     standing: Standing = UNKNOWN,
+    office: str = "",
 ) -> Planned:
     """Decide on one recording.
 
@@ -108,6 +119,8 @@ def plan(
         attached: SHA-256 by kind (`sepe.attach.KINDS`) of what was taken with the recording.
         first_day: day of the first recording here, for the warning.
         standing: the centre's word on the resident.
+        office: this machine, whose cards wait for what they lack and for what is doubtful; ``""``: its policy lets
+            them go.
 
     Raises:
         InvalidInputError: the event would be over the contract's limit.
@@ -130,14 +143,14 @@ def plan(
     status, job = "recorded" if not prints else "already_requested", None
     if prints and is_new:
         state, status = JobState.QUEUED, "queued"
-        if held:
-            state, status = JobState.HELD, "on_hold"
-        elif recording.due_date > today:
-            state, status = JobState.WAITING_DUE, "not_yet_due"
-        job = NewJob(
-            recording.nik.number, recording.product, issue, state, recording.due_date.isoformat(),
-            held,
-        )  # fmt: skip
+        kept = kept_by(_facts(recording, body, known, held, today, office, is_disputed=is_disputed))
+        reason = held
+        if kept is not None:
+            # Ended or not, it is for a person to say what becomes of it.
+            state = JobState.HELD if held else STATE_OF[kept.fact]
+            status = _STATUS[state]
+            reason = held or ("" if kept.fact is Fact.NOT_DUE else shown(kept))
+        job = NewJob(recording.nik.number, recording.product, issue, state, recording.due_date.isoformat(), reason)
     return Planned(
         event,
         known_after(
@@ -145,10 +158,29 @@ def plan(
         ),
         job,
         status,
-        tuple(_warnings(known, disagrees, status, first_day, held)),
+        tuple(_warnings(known, disagrees, status, first_day, held, "" if job is None else job.reason)),
         disagrees and known is not None and not known.is_disputed and keys.isdisjoint(standing.settled),
         changes,
     )
+
+
+def _facts(  # noqa: PLR0917 - what is known of one recording
+    recording: Recording, body: event_pb2.Recorded, known: Known | None, held: str, today: date, office: str,
+    *, is_disputed: bool,
+) -> Facts:  # fmt: skip
+    """What decides over the card that a recording asks for; ``office``: see `plan`."""
+    said, nik = body, recording.nik
+    if known is not None and not is_disputed:
+        said = event_pb2.Recorded.FromString(known.known)
+        said.MergeFrom(body)
+    doubts: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    if office:
+        lacking = completeness.lacking(
+            recording.product, nik, said, is_of_this_place=is_of_this_place(nik, office)
+        )
+        doubts = completeness.doubts(recording.product, nik, said, today)
+    return Facts(recording.due_date, today, held, doubts=doubts, lacking=lacking)
 
 
 def issue_of(product: str, reason: str, wanted: Iterable[Wanted]) -> tuple[int, bool]:
@@ -245,8 +277,8 @@ def known_amended(
     return replace(known, last_ms=now_ms, known=merged.SerializeToString(deterministic=True)), mended
 
 
-def _warnings(
-    known: Known | None, disagrees: bool, status: str, first_day: date | None, held: str
+def _warnings(  # noqa: PLR0917 - what the operator is to know
+    known: Known | None, disagrees: bool, status: str, first_day: date | None, held: str, reason: str
 ) -> Iterable[str]:
     if known is not None and first_day is not None:
         yield f"NIK ini sudah direkam di sini pada {first_day.isoformat()} ({known.claims} kali)"
@@ -254,5 +286,9 @@ def _warnings(
         yield f"Cetakan ditahan: {held}"
     if disagrees:
         yield "Nama, tanggal lahir, atau jenis kelamin berbeda dari rekaman sebelumnya; cetakan ditahan"
+    if status == "unconfirmed":
+        yield f"Kartu {reason}. Periksa datanya, lalu: sepe node confirm-data DIR NIK"
+    if status == "incomplete":
+        yield f"Kartu {reason}. Rekam atau perbaiki yang kurang; kartunya lalu dicetak sendiri"
     if status == "already_requested":
         yield "Dokumen ini sudah pernah diminta di sini; tidak dicetak lagi. Untuk cetak ulang isi reason"

@@ -21,9 +21,10 @@ from node.desk.photos import Taken, take_file
 from node.desk.plan import Known, Planned, Wanted, plan
 from node.desk.standing import DISPUTED, UNKNOWN, Standing, standing_of
 from node.printing.batches import Batches
+from node.printing.door import Door
 from node.printing.job import NewJob
 from node.printing.ledger import Ledger
-from node.printing.queue import load_policy
+from node.printing.queue import PolicyFile
 from node.printing.spool import Fact, JobState, facts_of
 from node.storage.position import Tail
 from node.storage.store import NodeStore
@@ -90,6 +91,8 @@ class Desk:
     def __init__(self, store: NodeStore, *, regions: RegionTable | None, photo_base: Path) -> None:
         self._store = store
         self._ledger = Ledger(store)
+        self._policy = PolicyFile(store.folder, store.node)
+        self._door = Door(store, self._policy)
         self._regions = regions
         self._photo_base = photo_base
         self._seen: Tail | None = None
@@ -139,7 +142,7 @@ class Desk:
     def _parse(self, line: InputLine, today: date) -> _Parsed:
         recording, warnings = parse_recording(parse_line(line.data), today=today, regions=self._regions)
         if recording.product in SUBSTITUTES:
-            check_substitute(recording.product, load_policy(self._store.folder, self._store.node).substitute)
+            check_substitute(recording.product, self._policy.read().substitute)
         files = tuple(
             take_file(self._photo_base / path, self._store.folder, kind)
             for kind in KINDS
@@ -148,6 +151,7 @@ class Desk:
         return _Parsed(line.number, recording, warnings, files)
 
     def _commit(self, parsed: list[_Parsed], now_ms: int, today: date) -> Iterable[tuple[int, LineResult]]:
+        office = self._store.node if self._policy.read().wants_complete else ""
         residents = _Residents(self._store)
         answers: list[tuple[int, LineResult]] = []
         accepted: list[tuple[_Parsed, Planned]] = []
@@ -158,7 +162,7 @@ class Desk:
                 planned = plan(
                     one.recording, known, wanted, attached=one.attached, now_ms=now_ms, today=today,
                     first_day=None if known is None else day_of(known.first_ms, self._store.node),
-                    standing=residents.standing(nik),
+                    standing=residents.standing(nik), office=office,
                 )  # fmt: skip
             except InvalidInputError as exc:
                 answers.append((one.line, _not_stored(one, exc)))
@@ -184,6 +188,8 @@ class Desk:
             if planned.changes:
                 self._renew(one.recording.nik.number, event, planned)
         self._ledger.add(jobs, now_ms, today.isoformat())
+        for nik in residents.waiting(one.recording.nik.number for one, _ in accepted):
+            self._door.look_again(nik, now_ms=now_ms)
         in_batches = self._into_batches(accepted, now_ms)
         tally(self._store, today, [(one.recording.product, planned.status) for one, planned in accepted])
         for (one, planned), event in zip(accepted, events, strict=True):
@@ -286,6 +292,7 @@ class _Residents:
         self._disputed: set[int] = set()
         self._known: dict[int, Known | None] = {}
         self._wanted: dict[int, list[Wanted]] = {}
+        self._before: dict[int, tuple[Wanted, ...]] = {}
         self._standings: dict[int, Standing] = {}
         self._changed: set[int] = set()
 
@@ -304,6 +311,7 @@ class _Residents:
             if has_jobs:
                 jobs = self._connection.execute("SELECT product, issue, state FROM job WHERE nik = ?", (nik,))
                 self._wanted[nik] = [Wanted(product, issue, JobState(state)) for product, issue, state in jobs]
+                self._before[nik] = tuple(self._wanted[nik])
             self._standings[nik] = standing_of(self._store, nik) if has_standing else UNKNOWN
         return self._known[nik], self._wanted[nik]
 
@@ -320,6 +328,14 @@ class _Residents:
         self._changed.add(nik)
         if planned.job is not None:
             self._wanted[nik].append(Wanted(planned.job.product, planned.job.issue, planned.job.state))
+
+    def waiting(self, niks: Iterable[int]) -> list[int]:
+        """Of these, those of whom a card waits for more data or for a word."""
+        return [
+            nik
+            for nik in dict.fromkeys(niks)
+            if any(one.state in (JobState.UNCONFIRMED, JobState.INCOMPLETE) for one in self._before.get(nik, ()))
+        ]
 
     def held_back(self, job: NewJob) -> NewJob:
         """The job, held if a later line of the batch disputed its resident."""

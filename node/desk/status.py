@@ -20,6 +20,7 @@ from node.link.notes import (
     token_refusal,
 )
 from node.printing.batches import Batches
+from node.printing.due import due_today, is_behind
 from node.printing.ledger import Ledger
 from node.printing.withdrawal import Withdrawals
 from node.printing.witness import Witness
@@ -98,6 +99,15 @@ def warnings(store: NodeStore, now_ms: int) -> Iterable[Caution]:
             "clock_back",
             f"Jam mundur {back_ms // 1000} detik dari rekaman terakhir; perekaman jalan terus. Setel jamnya",
             f"The clock is {back_ms // 1000} s behind the last recording; recording goes on. Set the clock",
+        )
+    if is_behind(store, now_ms):
+        day = due_today(store, now_ms).isoformat()
+        yield Caution(
+            "date_unproven",
+            f"Tanggal belum dipastikan: yang terbukti {day}; kartu yang genap umurnya sesudah itu menunggu. Sambungkan"
+            " ke pusat, atau supervisor: sepe node confirm-date DIR --date … --reason …",
+            f"The date is not proven beyond {day}; cards that become due after it wait. Get a line, or as a supervisor:"
+            " sepe node confirm-date DIR --date … --reason …",
         )
     if abs(clock.skew_ms) > SKEW_MS_MAX:
         yield Caution(

@@ -11,7 +11,7 @@ from sepe.stock import BLANK_PRODUCTS
 # The columns of the ledger's table in the order of `Job`'s fields.
 COLUMNS = (
     "id, name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, due_day, wanted, announced, "
-    "override, serial, printer, reason, operator"
+    "override, serial, printer, reason, operator, waived"
 )
 
 
@@ -45,6 +45,7 @@ class Job:
         announced: the last ``CardState`` that was written to the outbox for this attempt, 0 before.
         override: why a supervisor printed without the right; ``""`` when nobody did.
         reason: why the job is where it is, as shown to the operator.
+        waived: what a person waived (`node.printing.gate`), words with blanks between; ``waived_why``: his reason.
     """
 
     id: int
@@ -66,15 +67,16 @@ class Job:
     printer: str
     reason: str
     operator: str
+    waived: str = ""
 
     @classmethod
     def of(cls, row: tuple[Any, ...]) -> Job:
         """From a row of `COLUMNS`."""
         (id_, name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, due_day, wanted,
-         announced, override, serial, printer, reason, operator) = row  # fmt: skip
+         announced, override, serial, printer, reason, operator, waived) = row  # fmt: skip
         return cls(
             id_, name, nik, product, issue, JobState(state), fence, epoch, seq, created_ms, changed_ms, due_day,
-            bool(wanted), announced, override, serial, printer, reason, operator,
+            bool(wanted), announced, override, serial, printer, reason, operator, waived,
         )  # fmt: skip
 
     @property

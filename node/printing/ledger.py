@@ -14,6 +14,8 @@ from node.desk.day import day_of
 from node.printing import spool
 from node.printing.attempt import attempt_name, is_attempt_of
 from node.printing.condition import Conditions
+from node.printing.due import confirmation
+from node.printing.gate import DUE_DAY, TOLD
 from node.printing.job import COLUMNS, Job, NewJob
 from node.printing.rights import Right, RightBook
 from node.printing.spool import Blank, Fact, JobState
@@ -85,9 +87,9 @@ class Ledger:
                 )
             cursor = self._store.connection.execute(
                 "INSERT INTO job (name, nik, product, issue, state, fence, epoch, seq, created_ms, changed_ms, "
-                "due_day, override, operator, body, claim) "
+                "due_day, override, operator, body, claim, waived, waived_why) "
                 "SELECT ?, nik, product, issue, 'queued', fence, epoch, seq, ?, ?, due_day, "
-                "override, operator, body, claim FROM job WHERE id = ?",
+                "override, operator, body, claim, waived, waived_why FROM job WHERE id = ?",
                 (secrets.token_hex(JOB_NAME_BYTES), now_ms, now_ms, job_id),
             )
             self._store.connection.execute(
@@ -377,6 +379,28 @@ class Ledger:
         ).fetchone()
         return bytes(row[0])
 
+    def waive(self, job_id: int, word: str, *, reason: str = "") -> None:
+        """A person lets a card go without something (`node.printing.gate`); the job stays where it is."""
+        with self._store.transaction():
+            job = self.job(job_id)
+            words = " ".join(sorted({*job.waived.split(), word}))
+            self._store.connection.execute(
+                "UPDATE job SET waived = ?, waived_why = coalesce(nullif(?, ''), waived_why) WHERE id = ?",
+                (words, reason.strip(), job_id),
+            )
+
+    def _waivers(self, job: Job) -> tuple[str, str]:
+        """What of a job's waivers the centre hears, and why."""
+        words, why = TOLD & set(job.waived.split()), ""
+        if words:
+            (why,) = self._store.connection.execute(
+                "SELECT waived_why FROM job WHERE id = ?", (job.id,)
+            ).fetchone()
+        confirmed = confirmation(self._store, job.due_day)
+        if confirmed is not None:
+            words, why = words | {DUE_DAY}, why or confirmed.reason
+        return " ".join(sorted(words)), why
+
     def renumber(self, job_id: int, issue: int) -> Job:
         """Another issue of the same document, for a job that no printer knows; its right is asked for anew."""
         with self._store.transaction():
@@ -389,8 +413,14 @@ class Ledger:
         """The card of a job that no printer has says this from now on, and bears the identity of that claim."""
         with self._store.transaction():
             self._store.connection.execute(
-                "UPDATE job SET body = ?, claim = ? WHERE id = ?",
-                (body.SerializeToString(deterministic=True), claim.SerializeToString(deterministic=True), job_id),
+                "UPDATE job SET body = ?, claim = ?, name = ? WHERE id = ?",
+                (
+                    body.SerializeToString(deterministic=True),
+                    claim.SerializeToString(deterministic=True),
+                    # What was drawn under the old name is not printed any more.
+                    attempt_name(self._secret()),
+                    job_id,
+                ),
             )
 
     def claim_of(self, job: Job) -> event_pb2.EventRef | None:
@@ -425,6 +455,7 @@ class Ledger:
     def _card_moved(
         self, job: Job, state: int, reason: str, operator: str, receiver: Receiver | None = None
     ) -> Draft:
+        waived, why = self._waivers(job)
         body = event_pb2.CardMoved(
             product=job.product,
             issue=job.issue,
@@ -432,10 +463,11 @@ class Ledger:
             state=event_pb2.CardState.ValueType(state),
             serial=job.serial,
             fence=job.fence or 0,
-            reason=reason or job.override,
+            reason=reason or job.override or why,
             operator=operator or job.operator,
             override=bool(job.override),
             claim=self.claim_of(job) if state == event_pb2.CARD_STATE_SENT else None,
+            waived=waived,
         )
         if receiver is not None:
             body.received_by = receiver.received_by

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from node.desk.day import day_of, seen_ms
 from node.printing.claiming import take_answer
 from node.printing.driver import PrintDriver, open_driver
 from node.printing.job import Job
@@ -194,11 +193,9 @@ class Press:
                 return
 
     def _wake(self) -> int:
-        store = self._works.store
         self._works.note_paces()
-        clock, now_ms = store.clock(), self._now_ms()
-        believed_ms = seen_ms(now_ms, hub_ms=clock.hub_ms, last_stamp=clock.last_stamp)
-        return self._works.ledger.wake(today=day_of(believed_ms, store.node).isoformat(), now_ms=now_ms)
+        now_ms = self._now_ms()
+        return self._works.ledger.wake(today=self._works.due.today(now_ms).isoformat(), now_ms=now_ms)
 
     async def _settle_orphans(self) -> int:
         """A job reserved for a printer that is not ours any more: nobody can say whether its card came out."""

@@ -55,6 +55,35 @@ def load_policy(folder: Path, node: str) -> Policy:
     return parse_policy(document, offset_min=zone_of(node).utc_offset_hours * 60)
 
 
+def shipped_policy(node: str) -> Policy:
+    """The policy that ships, for one office."""
+    return parse_policy(tomllib.loads(default_policy()), offset_min=zone_of(node).utc_offset_hours * 60)
+
+
+class PolicyFile:
+    """The policy of a node directory, read again when its file changed. A slip of the pen stops nobody."""
+
+    def __init__(self, folder: Path, node: str) -> None:
+        self._folder, self._node = folder, node
+        self._seen: tuple[int, int] | None = None
+        self._policy: Policy | None = None
+
+    def read(self) -> Policy:
+        """The policy now; the last readable one where somebody edited the file into something unreadable."""
+        try:
+            found = (self._folder / POLICY_NAME).stat()
+            seen = found.st_mtime_ns, found.st_size
+        except OSError:
+            seen = 0, 0
+        if self._policy is None or seen != self._seen:
+            self._seen = seen
+            try:
+                self._policy = load_policy(self._folder, self._node)
+            except InvalidInputError:
+                self._policy = self._policy or shipped_policy(self._node)
+        return self._policy
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a job shall be printed; see the table ``job_place``."""

@@ -25,13 +25,16 @@ __all__ = ["HOME_FENCE", "Asked", "Promise", "Right", "RightAnswer", "RightBook"
 YIELDING = frozenset(
     {
         JobState.WAITING_DUE, JobState.WAITING_BLANK, JobState.WAITING_RIGHT, JobState.HELD, JobState.FAILED,
-        JobState.SPOILED, JobState.VOID,
+        JobState.SPOILED, JobState.VOID, JobState.UNCONFIRMED, JobState.INCOMPLETE,
     }
 )  # fmt: skip
 # A card is about to be made: the job lacks nothing but a printer.
 NEAR = frozenset({JobState.QUEUED, JobState.READY})
 # States of a job that may still take another fence.
-_OPEN_STATES = "('queued', 'waiting_right', 'waiting_blank', 'waiting_due', 'held', 'ready', 'failed')"
+_OPEN_STATES = (
+    "('queued', 'waiting_right', 'waiting_blank', 'waiting_due', 'unconfirmed', 'incomplete', 'held', 'ready', "
+    "'failed')"
+)  # fmt: skip
 
 # What waits for the centre's word on a promise asks again so late: by then it has heard.
 PROMISED_RETRY_MS = 60_000

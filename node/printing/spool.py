@@ -12,6 +12,11 @@ waiting_due    due                     queued
 *waiting*      right_missing           waiting_right
 *waiting*      blank_missing           waiting_blank
 *waiting*      disputed                held
+*waiting*      doubted                 unconfirmed
+*waiting*      lacking                 incomplete
+*waiting*      not_due                 waiting_due
+unconfirmed    released                queued
+incomplete     released                queued
 *waiting*      cleared                 ready
 held           released                queued
 *waiting*      refused                 failed                      back
@@ -34,10 +39,11 @@ failed         released                queued
 failed         withdrawn               void           void         back
 ============== ======================= ============== ============ =================
 
-*waiting* is queued, waiting_right, waiting_blank and ready; *withdrawn* also ends waiting_due and held, and
-*disputed* also holds waiting_due. *sent* is reserved, submitted and in_doubt. ``canceled`` is no proof: printers
-have printed jobs that they called cancelled.
-A printer that remembers a job in doubt may still say *printed* (or that it is at work: *accepted*).
+*waiting* is queued, waiting_right, waiting_blank and ready; *withdrawn* also ends waiting_due, held, unconfirmed
+and incomplete, and *disputed* also holds those but held. What leaves a waiting state for one of them gives its
+blank back. *sent* is reserved, submitted and in_doubt. ``canceled`` is no proof: printers have printed jobs that
+they called cancelled. A printer that remembers a job in doubt may still say *printed* (or that it is at work:
+*accepted*).
 
 What "centre hears" names is written to the outbox in the transaction that changes the state. A card state only
 rises (`sepe.card`), so an attempt that went back to *ready* and is sent again under the same blank repeats its
@@ -57,6 +63,8 @@ from sepe.wire.v1 import event_pb2
 
 class JobState(StrEnum):
     WAITING_DUE = "waiting_due"
+    UNCONFIRMED = "unconfirmed"
+    INCOMPLETE = "incomplete"
     QUEUED = "queued"
     WAITING_RIGHT = "waiting_right"
     WAITING_BLANK = "waiting_blank"
@@ -79,6 +87,9 @@ class Fact(StrEnum):
     RIGHT_MISSING = "right_missing"
     BLANK_MISSING = "blank_missing"
     DISPUTED = "disputed"
+    DOUBTED = "doubted"
+    LACKING = "lacking"
+    NOT_DUE = "not_due"
     CLEARED = "cleared"
     RELEASED = "released"
     WITHDRAWN = "withdrawn"
@@ -117,6 +128,8 @@ class Move:
 
 S, F = JobState, Fact
 WAITING = (S.QUEUED, S.WAITING_RIGHT, S.WAITING_BLANK, S.READY)
+# A person must say or bring something, or a day must come, before right and blank are looked for.
+KEPT = (S.WAITING_DUE, S.UNCONFIRMED, S.INCOMPLETE)
 SENT = (S.RESERVED, S.SUBMITTED, S.IN_DOUBT)
 # Nothing more is awaited of these; the attempt is over or the card is with its owner.
 DONE = (S.PRINTED, S.HANDED_OVER, S.SPOILED, S.VOID)
@@ -134,13 +147,13 @@ TABLE: dict[tuple[JobState, Fact], Move] = {
     (S.WAITING_DUE, F.DUE): Move(S.QUEUED),
     **{(state, F.RIGHT_MISSING): Move(S.WAITING_RIGHT) for state in WAITING},
     **{(state, F.BLANK_MISSING): Move(S.WAITING_BLANK) for state in WAITING},
-    **{(state, F.DISPUTED): Move(S.HELD) for state in (*WAITING, S.WAITING_DUE)},
+    **{(state, F.DISPUTED): Move(S.HELD) for state in (*WAITING, *KEPT)},
+    **{(state, F.DOUBTED): Move(S.UNCONFIRMED, 0, Blank.BACK) for state in WAITING},
+    **{(state, F.LACKING): Move(S.INCOMPLETE, 0, Blank.BACK) for state in WAITING},
+    **{(state, F.NOT_DUE): Move(S.WAITING_DUE, 0, Blank.BACK) for state in WAITING},
     **{(state, F.CLEARED): Move(S.READY) for state in WAITING},
-    **{(state, F.RELEASED): Move(S.QUEUED) for state in (S.HELD, S.FAILED)},
-    **{
-        (state, F.WITHDRAWN): Move(S.VOID, _VOID, Blank.BACK)
-        for state in (*WAITING, S.WAITING_DUE, S.HELD, S.FAILED)
-    },
+    **{(state, F.RELEASED): Move(S.QUEUED) for state in (S.HELD, S.FAILED, S.UNCONFIRMED, S.INCOMPLETE)},
+    **{(state, F.WITHDRAWN): Move(S.VOID, _VOID, Blank.BACK) for state in (*WAITING, *KEPT, S.HELD, S.FAILED)},
     (S.READY, F.INTENT): Move(S.RESERVED, _SENT),
     (S.RESERVED, F.NOT_ACCEPTED): Move(S.READY),
     **{(state, F.REFUSED): Move(S.FAILED, 0, Blank.BACK) for state in (*WAITING, S.RESERVED)},

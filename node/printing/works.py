@@ -15,7 +15,9 @@ from typing import Protocol, TypeVar
 
 from node.desk.day import day_of
 from node.printing.condition import Condition, Conditions
+from node.printing.door import Door
 from node.printing.driver import Document
+from node.printing.due import DueClock
 from node.printing.job import Job
 from node.printing.ledger import Ledger
 from node.printing.queue import QueueStore, load_policy
@@ -76,6 +78,7 @@ class Works:
         self.ledger = Ledger(self.store)
         self.queue_store = QueueStore(self.store)
         self.witness = Witness(self.store)
+        self.door, self.due = Door(self.store), DueClock(self.store)
         self.policy = Policy()
         self._changed = asyncio.Event()
         self._database = DatabaseThread("press")
@@ -170,6 +173,10 @@ class Works:
             job = self.ledger.job(job_id)
             # The queue in memory may be older than what somebody just decided.
             if job.state not in (JobState.QUEUED, JobState.READY) or job.fence is None:
+                return None
+            # Whatever woke it: no card goes by this door that is not due, is disputed, doubtful or incomplete.
+            job = self.door.look(job_id, today=self.due.today(now_ms), now_ms=now_ms)
+            if job.state not in (JobState.QUEUED, JobState.READY):
                 return None
             return self.ledger.allot(job_id, now_ms)
 

@@ -424,6 +424,12 @@ CREATE TABLE print_batch (
 ) STRICT, WITHOUT ROWID;
 """
 
+WAIVED = """
+-- waived: of confirmed and incomplete, what a person waived of this card; waived_why: his reason.
+ALTER TABLE job ADD COLUMN waived TEXT NOT NULL DEFAULT '';
+ALTER TABLE job ADD COLUMN waived_why TEXT NOT NULL DEFAULT '';
+"""
+
 STEPS = [
     VERSION_1,
     ATTACHMENTS,
@@ -439,6 +445,7 @@ STEPS = [
     NEWS,
     IDENTITIES,
     BATCHES,
+    WAIVED,
 ]
 
 # What makes a query use the index job_open: the planner must find the index's own words in it.

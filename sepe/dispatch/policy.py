@@ -112,6 +112,8 @@ class Policy:
         check_waits: whether a first issue waits until the centre has its recording and has looked whether the
             identity is another's.
         check_min: how long that look takes, minutes, once the recording is there.
+        wants_complete: whether a card waits for what it lacks, and for a person where data are doubtful
+            (`sepe.completeness`). A file that says nothing of it wants so.
     """
 
     vote_day: date | None = None
@@ -124,6 +126,7 @@ class Policy:
     recordings_a_day: int = 0
     check_waits: bool = False
     check_min: int = 0
+    wants_complete: bool = True
 
     @property
     def overtaken_ms_max(self) -> int:
@@ -171,18 +174,28 @@ def parse_policy(document: Mapping[str, object], *, offset_min: int) -> Policy:
     """
     tables = {"": document, **{key: value for key, value in document.items() if isinstance(value, Mapping)}}
     known = {
-        "": {"vote_day", "substitute", "recordings_a_day", "head_start_hours", "blanks_short", "hours", "check"},
+        "": {
+            "vote_day",
+            "substitute",
+            "recordings_a_day",
+            "head_start_hours",
+            "blanks_short",
+            "hours",
+            "check",
+            "complete",
+        },
         "head_start_hours": {str(kind) for kind in JobClass},
         "blanks_short": {"first_issues_first", "below", "reprints_wait_hours"},
         "hours": {"printing", "desk"},
         "check": {"waits", "minutes"},
+        "complete": {"waits"},
     }
     for name, table in tables.items():
         for key in table:
             if key not in known.get(name, set()):
                 raise _wrong("kunci ini tidak dikenal", f"{name}.{key}".lstrip("."), None)
-    starts, short, hours, check = (
-        tables.get(name, {}) for name in ("head_start_hours", "blanks_short", "hours", "check")
+    starts, short, hours, check, complete = (
+        tables.get(name, {}) for name in ("head_start_hours", "blanks_short", "hours", "check", "complete")
     )
     default = Policy()
     opens, closes = _span(hours.get("printing", "08:00-21:00"), "hours.printing")
@@ -193,6 +206,9 @@ def parse_policy(document: Mapping[str, object], *, offset_min: int) -> Policy:
     waits = check.get("waits", default.check_waits)
     if not isinstance(waits, bool):
         raise _wrong("true atau false", "check.waits", waits)
+    wants_complete = complete.get("waits", True)
+    if not isinstance(wants_complete, bool):
+        raise _wrong("true atau false", "complete.waits", wants_complete)
     return Policy(
         vote_day=_day(document.get("vote_day", "")),
         substitute=_substitute(document.get("substitute", "")),
@@ -211,6 +227,7 @@ def parse_policy(document: Mapping[str, object], *, offset_min: int) -> Policy:
         recordings_a_day=_number(document.get("recordings_a_day", 0), "recordings_a_day", 10**6),
         check_waits=waits,
         check_min=_number(check.get("minutes", 0), "check.minutes", CHECK_MIN_MAX),
+        wants_complete=wants_complete,
     )
 
 

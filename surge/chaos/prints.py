@@ -39,6 +39,7 @@ from sepe_io.process import end_child
 from surge.chaos.cast import Kept, sepe
 from surge.check import Check
 from surge.demo.parts import run_sepe
+from surge.lab.policy import print_incomplete
 
 NODE = "537104-1"
 PRODUCT = "ktp-el"
@@ -143,6 +144,7 @@ async def run(
         url, control = await _addresses_of(printer)
         await run_sepe("node", "init", office, "--node", NODE, "--hub", "127.0.0.1:1", "--printer", url,
                        "--blanks", _blanks(settings))  # fmt: skip
+        print_incomplete(office)
         lines = folder / "people.jsonl"
         lines.write_text("".join(_line(number) for number in range(settings.cards)))
         await run_sepe("node", "record", office, lines)

@@ -24,6 +24,7 @@ from surge.chaos.checks import judge
 from surge.chaos.plan import Blow, Strike, plan
 from surge.check import Check
 from surge.demo.parts import run_sepe
+from surge.lab.policy import print_incomplete
 from surge.line import Line
 from surge.look import position_of
 from surge.people import NikSpace, Populace
@@ -188,6 +189,7 @@ async def _open_office(stack: AsyncExitStack, folder: Path, hub_dir: Path, hub: 
     home = folder / node
     addresses = ("--hub", lines[0].address, "--nats", f"nats://{lines[1].address}")
     await run_sepe("node", "init", home, "--node", node, *addresses, "--token", token)
+    print_incomplete(home)
     running = Kept(node, sepe(("node", "run", home, "--http", "127.0.0.1:0")), folder / f"{node}.log")
     desk = Desk(f"desk {node}", sepe(("node", "record", home, "-")), folder / f"{node}.desk.log")
     stack.push_async_callback(_end, running)

@@ -21,6 +21,7 @@ from surge.demo.parts import DemoError, Desk, Part, run_sepe, sepe_json, sheets
 from surge.demo.plot import CUT_AT, CUT_OFFICE, HEAL_AT, OFFICES, PURGE_AT, Plot
 from surge.demo.verdict import Figures
 from surge.demo.view import OfficeScene, Scene
+from surge.lab.policy import print_incomplete
 from surge.line import Line
 from surge.look import position_of
 
@@ -121,6 +122,7 @@ async def _open_office(stack: AsyncExitStack, folder: Path, hub_dir: Path, hub: 
         "node", "init", node_dir, "--node", node, "--hub", line_grpc.address, "--nats", f"nats://{line_nats.address}",
         "--token", token, "--printer", printer.ready["url"], "--blanks", BLANKS,
     )  # fmt: skip
+    print_incomplete(node_dir)
     running = await Part.sepe(name, log, "node", "run", node_dir, "--http", "127.0.0.1:0")
     stack.push_async_callback(running.end)
     office = Office(

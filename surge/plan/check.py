@@ -30,6 +30,7 @@ from node.stock import SerialRange, Stock
 from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError
 from sepe_io import keys
+from surge.lab.policy import print_incomplete
 from surge.people import NikSpace, Populace
 from surge.plan.office import CHANGE_OVER_S, Made, Setting, play
 from surge.scenario.model import PrinterModel, Scenario
@@ -262,6 +263,7 @@ def _store(folder: Path, node: str, scenario: Scenario, clock: _Clock) -> NodeSt
     settings = NodeSettings(node, "127.0.0.1:1")
     keys.save(keys.Signer.generate(), folder / KEY_NAME)
     store = NodeStore.create(folder, settings, now_ms=clock.ms())
+    print_incomplete(folder)
     save_settings(folder, settings)
     vote = scenario.calendar.vote_day
     (folder / "queue.toml").write_text(f'vote_day = "{vote or ""}"\n', encoding="utf-8")

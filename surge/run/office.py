@@ -32,6 +32,7 @@ from sepe_io.logs import logger
 from sepe_io.regions import region_table
 from sepe_io.tasks import end_tasks
 from surge.lab.hands import SharedHands
+from surge.lab.policy import print_incomplete
 from surge.line import Line, Shape
 from surge.run.cast import Seat
 from surge.run.meter import Meter
@@ -98,6 +99,7 @@ class VirtualOffice:
             self.seat.node, addresses.grpc, f"nats://{addresses.nats}" if addresses.nats else ""
         )
         make_node(self.folder, settings, token=token, blanks=blanks, now_ms=now_ms)
+        print_incomplete(self.folder)
         store = NodeStore.open(self.folder)
         try:
             # Machines of this week have been at work for long: what an earlier one did here was asked long ago.

@@ -29,6 +29,7 @@ from sepe_io.framefile import read_frames, write_frames
 from sepe_io.frames import peek_header
 from sepe_io.sqlite import connect
 from surge.demo.play import purge_stream
+from surge.lab.policy import print_incomplete
 from surge.line import Line
 from surge.people import NikSpace, Populace
 from surge.visits import visits
@@ -67,6 +68,7 @@ def recorded(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
     for node in NODES:
         token = sepe.ok("hub", "enrol", folder / "hub", "--node", node).strip()
         sepe.ok("node", "init", folder / node, "--node", node, "--hub", "127.0.0.1:1", "--token", token)
+        print_incomplete(folder / node)
         answers = sepe.ok("node", "record", folder / node, "-", stdin="\n".join(lines[node]) + "\n")
         assert [json.loads(line)["ok"] for line in answers.splitlines()] == [True] * len(lines[node])
         last_seq[node] = json.loads(sepe.ok("node", "status", folder / node, "--json"))["last_seq"]

@@ -42,7 +42,7 @@ def test_the_measured_check_binds_when_nothing_else_does_and_holds_the_cards_unt
     # The line stands; only the centre has not answered.
     monkeypatch.setattr(NodeStore, "link", lambda self, now_ms: "grpc")
     hours = '[hours]\nprinting = "08:00-21:00"\ndesk = "00:00-00:01"\n'
-    (store.folder / "queue.toml").write_text(f"{hours}[check]\nwaits = true\n")
+    (store.folder / "queue.toml").write_text(f"{hours}[check]\nwaits = true\n[complete]\nwaits = false\n")
     record(store, *(line(nik) for nik in NIKS[:5]))
     confirm(store)
     note_checks(store, NOW_MS + 90 * MINUTE_MS)
@@ -58,12 +58,12 @@ def test_the_measured_check_binds_when_nothing_else_does_and_holds_the_cards_unt
     confirm(store)
     assert len(QueueStore(store).printable(policy, NOW_MS)) == 20
     # Without that rule in the policy nobody waits for the centre.
-    (store.folder / "queue.toml").write_text(hours)
+    (store.folder / "queue.toml").write_text(f"{hours}[complete]\nwaits = false\n")
     assert Limit.CHECK not in office_day(store, NOW_MS).seen.binding
 
 
 def test_whom_the_roll_calls_no_voter_is_not_printed_as_one(store: NodeStore) -> None:
-    (store.folder / "queue.toml").write_text('vote_day = "2024-11-27"\n')
+    (store.folder / "queue.toml").write_text('vote_day = "2024-11-27"\n[complete]\nwaits = false\n')
     record(store, *(line(nik) for nik in NIKS[:3]))
     roll.load(store, f"nik,voter\n{NIKS[0]},ya\n{NIKS[1]},tidak\n", now_ms=NOW_MS)
     policy = load_policy(store.folder, store.node)

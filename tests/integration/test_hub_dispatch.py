@@ -28,7 +28,7 @@ async def greeting(
     Printers(store).adopt([f"folder:{folder}/out"])
     Conditions(store).set_limits(f"folder:{folder}/out", Limits(day_cards=a_day))
     # Nobody is expected any more.
-    (folder / "queue.toml").write_text('[hours]\ndesk = "00:00-00:01"\n')
+    (folder / "queue.toml").write_text('[hours]\ndesk = "00:00-00:01"\n[complete]\nwaits = false\n')
     prefix = node[:6]
     record(store, *(line(f"{prefix}410190{9001 + number}") for number in range(cards)))
     signer = keys.load(folder / KEY_NAME)

@@ -96,7 +96,7 @@ async def test_a_paused_printer_takes_nothing_and_one_that_is_added_begins_at_on
             assert not first.tray and len(second.tray) == 6
             printers.remove(second.url)
             printers.set_mode(Mode.ON, first.url)
-            record(store, line("5371044101909100"))
+            record(store, line("5371044101909100", product="kk"))
             await until(lambda: len(first.tray) == 1)
     assert [(one.name, one.mode) for one in printers.used()] == [("p1", Mode.ON)]
 
@@ -139,7 +139,9 @@ def order(store: NodeStore, printer: ScriptedPrinter) -> list[int]:
 
 def test_the_policy_decides_who_is_first_and_a_slip_of_the_pen_in_it_stops_nobody(store: NodeStore) -> None:
     policy = store.folder / "queue.toml"
-    policy.write_text('vote_day = "2024-11-27"\n[head_start_hours]\nvoter = 1\nfirst = 40\n')
+    policy.write_text(
+        'vote_day = "2024-11-27"\n[head_start_hours]\nvoter = 1\nfirst = 40\n[complete]\nwaits = false\n'
+    )
     (one, two, three, four) = niks(4)
     record(store, line(one), now_ms=NOW_MS - 3_600_000)  # A voter, an hour before.
     record(store, line(two, reason="lost"), line(three, product="kk"), line(four))
@@ -147,8 +149,8 @@ def test_the_policy_decides_who_is_first_and_a_slip_of_the_pen_in_it_stops_nobod
     printer = ScriptedPrinter()
     turn(store, ("folder:a", printer))
     assert order(store, printer) == [9004, 9003, 9002, 9001]
+    record(store, line("5371044101909100", product="kk"))
     policy.write_text("head_start_hours = 7\n")
-    record(store, line("5371044101909100"))
     turn(store, ("folder:a", printer))
     assert 9100 in order(store, printer)
     with pytest.raises(InvalidInputError, match="dikenal"):
@@ -157,6 +159,7 @@ def test_the_policy_decides_who_is_first_and_a_slip_of_the_pen_in_it_stops_nobod
 
 
 def test_the_policy_that_ships_is_the_default(store: NodeStore) -> None:
+    (store.folder / "queue.toml").unlink()
     assert load_policy(store.folder, store.node) == Policy()
     (store.folder / "queue.toml").write_text(default_policy())
     assert load_policy(store.folder, store.node) == Policy()

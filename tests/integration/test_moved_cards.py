@@ -52,7 +52,7 @@ NIKS = [f"5371044101{90 + number}9001" for number in range(6)]
 NIK = int(NIKS[0])
 KEY = (NIK, "ktp-el", 1)
 CLOSE_MS = NOW_MS + 8 * 3_600_000
-ALL_DAY = '[hours]\nprinting = "00:00-24:00"\ndesk = "00:00-00:01"\n'
+ALL_DAY = '[hours]\nprinting = "00:00-24:00"\ndesk = "00:00-00:01"\n[complete]\nwaits = false\n'
 
 
 class Desk:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from sepe_io.framefile import read_frames
 from sepe_io.frames import reopen_frame
+from surge.lab.policy import print_incomplete
 from tests.support.office import HOME_NIK, OTHER_NIK, line
 from tests.support.processes import node_run, running, sepe, sepe_json
 
@@ -23,7 +24,7 @@ def node(tmp_path: Path) -> Path:
         "--printer", f"folder:{tmp_path / 'cards'}", "--blanks", "5",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return folder
+    return print_incomplete(folder)
 
 
 def answers(text: str) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from node.settings import KEY_NAME, NodeSettings, save_settings
 from node.stock import SerialRange, Stock
 from node.storage.store import NodeStore
 from sepe_io import keys
+from surge.lab.policy import print_incomplete
 
 # 23 November 2024, 09.00 in Kupang: a Saturday service before the vote.
 NOW_MS = 1_732_323_600_000
@@ -32,12 +33,14 @@ HOME_NIK = "5371044101909001"
 OTHER_NIK = "5371054101909001"
 
 
-def make_office(folder: Path, node: str = "537104-1", *, blanks: int = 0) -> NodeStore:
-    """A new node directory, opened; close the store yourself."""
+def make_office(folder: Path, node: str = "537104-1", *, blanks: int = 0, waits: bool = False) -> NodeStore:
+    """A new node directory, opened; close the store yourself. ``waits``: incomplete and doubtful cards do."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = NodeSettings(node, "127.0.0.1:1")
     keys.save(keys.Signer.generate(), folder / KEY_NAME)
     store = NodeStore.create(folder, settings, now_ms=NOW_MS)
+    if not waits:
+        print_incomplete(folder)
     save_settings(folder, settings)
     if blanks:
         Stock(store).receive(SerialRange("ktp-el", "A000001", f"A{blanks:06d}"), now_ms=NOW_MS)

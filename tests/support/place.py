@@ -14,6 +14,7 @@ from hub.merge import digest, log
 from hub.merge.store import HubStore
 from node.storage.store import NodeStore, Position
 from sepe.events import Kind
+from surge.lab.policy import print_incomplete
 from tests.support import processes
 from tests.support.processes import ROOT, Program
 from tests.support.world import nik_of
@@ -69,6 +70,7 @@ class Place:
         ready = self.hub.ready
         addresses = ("--hub", ready["grpc"], "--nats", ready["nats"])
         self.ok("node", "init", self.folder / name, "--node", node, *addresses, "--token", token, *options)
+        print_incomplete(self.folder / name)
         return self.folder / name
 
     def start_office(self, office: Path, env: Environment | None = None) -> Program:

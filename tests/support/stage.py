@@ -31,6 +31,7 @@ from node.printing.ledger import Ledger
 from node.printing.printers import Mode, Printers
 from node.printing.spool import JobState
 from node.storage.store import NodeStore
+from surge.lab.policy import print_incomplete
 from surge.line import Line
 from tests.support import processes
 from tests.support.faults.clock import WrongClock, wrong_clock
@@ -276,6 +277,7 @@ class Stage:
             folder=self.folder,
         )  # fmt: skip
         assert said.code == 0, said.err
+        print_incomplete(self.folder / machine.name)
 
 
 class _LinesThread:
