@@ -366,6 +366,8 @@ CREATE INDEX case_of_kind ON resident_case (nik) WHERE kind = 'life_elsewhere';
 """
 
 # forced: what a supervisor did without: right, incomplete, due_day.
-_FORCED = "ALTER TABLE forced_card ADD COLUMN forced TEXT NOT NULL DEFAULT 'right';"
+_FORCED = """
+ALTER TABLE forced_card ADD COLUMN forced TEXT NOT NULL DEFAULT 'right';
+"""
 
 STEPS = [_FIRST, _RETIRED_KEYS, _READING_BACK, _DISPATCH, _LIKENESS, _PRINT_ROOM, _MOVES, _LIFE_CASES, _FORCED]

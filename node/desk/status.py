@@ -104,10 +104,10 @@ def warnings(store: NodeStore, now_ms: int) -> Iterable[Caution]:
         day = due_today(store, now_ms).isoformat()
         yield Caution(
             "date_unproven",
-            f"Tanggal belum dipastikan: yang terbukti {day}; kartu yang genap umurnya sesudah itu menunggu. Sambungkan"
-            " ke pusat, atau supervisor: sepe node confirm-date DIR --date … --reason …",
-            f"The date is not proven beyond {day}; cards that become due after it wait. Get a line, or as a supervisor:"
-            " sepe node confirm-date DIR --date … --reason …",
+            f"Tanggal belum dipastikan: yang terbukti {day}; kartu yang genap umurnya sesudah itu menunggu."
+            " Sambungkan ke pusat, atau supervisor: sepe node confirm-date DIR --date … --reason …",
+            f"The date is not proven beyond {day}; cards that become due after it wait."
+            " Get a line, or as a supervisor: sepe node confirm-date DIR --date … --reason …",
         )
     if abs(clock.skew_ms) > SKEW_MS_MAX:
         yield Caution(
