@@ -24,6 +24,8 @@ def test_the_first_seeds_lose_and_double_nothing() -> None:
     assert_green(range(1401709153, 1401709154), Plan(faults=ALL))
     # An office's clock and the hub's were both ahead, so that it pruned early, and the hub was put back then.
     assert_green(range(80001823, 80001824), Plan(faults=ALL, is_print_day=True))
+    # A restored hub had no word for an office, which kept one of the hub before.
+    assert_green(range(62000235, 62000236), Plan(faults=ALL))
 
 
 def test_no_fresh_seed_is_played_twice() -> None:
