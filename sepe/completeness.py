@@ -13,18 +13,18 @@ from sepe.products import birthday, is_ever_married
 from sepe.stock import BLANK_PRODUCTS
 from sepe.wire.v1 import event_pb2
 
-PHOTO, RESIDENCE, BIRTH_PLACE, KK = "photo", "kk_or_address", "birth_place", "kk"
+PHOTO, RESIDENCE, BIRTH_PLACE, PLACE = "photo", "kk_or_address", "birth_place", "kecamatan"
 NIK_DATE, NIK_SEX, YOUNG_MARRIAGE = "nik_birth_date_differs", "nik_sex_differs", "married_under_19"
 # UU 16/2019: marriage from 19 on, earlier only by a court's leave.
 MARRIAGE_AGE_YEARS = 19
 
 
-def lacking(product: str, nik: Nik, said: event_pb2.Recorded, *, is_of_this_place: bool) -> tuple[str, ...]:
+def lacking(product: str, said: event_pb2.Recorded, *, has_place: bool) -> tuple[str, ...]:
     """What a card wants and nobody gave, in the order in which it is asked for; empty: nothing.
 
     Args:
         said: everything that is known of the resident, the newest over the oldest.
-        is_of_this_place: the NIK was given in this kecamatan, so that the card may bear its place without a KK.
+        has_place: it is known in which kecamatan he lives (`sepe.residence`).
     """
     if product not in BLANK_PRODUCTS:
         return ()
@@ -36,10 +36,8 @@ def lacking(product: str, nik: Nik, said: event_pb2.Recorded, *, is_of_this_plac
             found.append(RESIDENCE)
         if not said.birth_place:
             found.append(BIRTH_PLACE)
-    if not said.kk and not is_of_this_place and RESIDENCE not in found:
-        # Whose NIK is of elsewhere lives here, or nowhere that anybody said: the KK's digits tell, nothing else
-        # does.
-        found.append(KK)
+    if not has_place:
+        found.append(PLACE)
     return tuple(found)
 
 

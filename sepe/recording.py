@@ -24,6 +24,7 @@ from sepe.nik import KkNumber, Nik, warnings
 from sepe.products import DEFAULT_PRODUCT, DEFAULT_REASON, PRODUCTS, REASONS, eligibility
 from sepe.region import RegionTable
 from sepe.reprints import EVIDENCE_KEYS, missing, shown
+from sepe.residence import KECAMATAN_CODE
 from sepe.text import check_characters, checked_name, checked_text, shown_key
 
 __all__ = ["BATCH", "LINE_BYTES_MAX", "Recording", "checked_batch", "parse_line", "parse_recording"]
@@ -327,6 +328,6 @@ def _warnings(recording: Recording, status: str, regions: RegionTable | None) ->
     found.extend(
         f"Kolom tidak dikenal disimpan apa adanya: {key}"
         for key in recording.extra
-        if key not in EVIDENCE_KEYS and key != BATCH
+        if key not in (*EVIDENCE_KEYS, BATCH, KECAMATAN_CODE)
     )
     return tuple(found)

@@ -2,8 +2,11 @@
 
 Codes are the key, because names repeat and are respelled. Codes change too, by law: four provinces were
 carved out of Papua and Papua Barat in 2022 and whole regencies were renumbered, while every NIK kept its old
-digits. An alias says which code took over and from when; it names a whole regency (or one kecamatan) and holds
-for all codes that begin with it.
+digits. An alias says which code took over and from when; it names a whole regency or one kecamatan.
+
+An alias of a regency says nothing of its kecamatan: the last two digits were given anew, and 910212, Hubikosi, is
+not 950112, Trikora. Which kecamatan an old code means is known only where an alias of six digits says so;
+elsewhere the place is asked for (`sepe.residence`).
 """
 
 from __future__ import annotations
@@ -117,8 +120,13 @@ class RegionTable:
         return tuple(self._rows)
 
     def kecamatan(self, code: str) -> Kecamatan | None:
-        """The kecamatan with this current or replaced code; ``None`` when nobody knows it."""
-        row = self._rows.get(code) or self._rows.get(self.current_code(code))
+        """The kecamatan with this current or replaced code; ``None`` when no successor is certain."""
+        row = self._rows.get(code)
+        for _ in range(ALIAS_STEPS_MAX):
+            if row is not None or (alias := self._aliases.get(code)) is None:
+                break
+            code = alias.new_code
+            row = self._rows.get(code)
         return None if row is None else Kecamatan(*row)
 
     def regency(self, code: str) -> str | None:
@@ -130,13 +138,14 @@ class RegionTable:
         return self._provinces.get(self.current_code(code)[:2])
 
     def is_known(self, code: str) -> bool:
-        """Whether a six-digit code is in the table, itself or through its aliases."""
-        return code in self._rows or self.current_code(code) in self._rows
+        """Whether a six-digit code is in the table, or of a regency that was replaced."""
+        return code in self._rows or (self.current_code(code)[:4] in self._regencies and code[:4] in self._aliases)
 
     def current_code(self, code: str, on: date | None = None) -> str:
         """The code that holds instead of ``code`` on that day (``None``: after all known changes).
 
-        A code without an alias, or with one that is not yet in force, comes back unchanged.
+        Its first four digits are certain; of a kecamatan's the last two only where an alias names it whole. A code
+        without an alias, or with one that is not yet in force, comes back unchanged.
         """
         for _ in range(ALIAS_STEPS_MAX):
             alias = self._aliases.get(code) or self._aliases.get(code[:4])

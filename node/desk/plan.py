@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from node.desk.standing import UNKNOWN, Standing
-from node.printing.door import is_of_this_place, shown
+from node.printing.door import has_place, shown
 from node.printing.gate import STATE_OF, Facts, kept_by
 from node.printing.job import NewJob
 from node.printing.spool import DONE, NO_CARD, Fact, JobState
@@ -176,9 +176,7 @@ def _facts(  # noqa: PLR0917 - what is known of one recording
     doubts: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
     if office:
-        lacking = completeness.lacking(
-            recording.product, nik, said, is_of_this_place=is_of_this_place(nik, office)
-        )
+        lacking = completeness.lacking(recording.product, said, has_place=has_place(nik, said, office))
         doubts = completeness.doubts(recording.product, nik, said, today)
     return Facts(recording.due_date, today, held, doubts=doubts, lacking=lacking)
 

@@ -20,6 +20,7 @@ from sepe.errors import InvalidInputError
 from sepe.identity import keys_of
 from sepe.ids import kecamatan_of
 from sepe.nik import Nik
+from sepe.residence import place_of
 from sepe.wire.v1 import event_pb2
 from sepe_io.regions import region_table
 
@@ -64,8 +65,7 @@ class Door:
         doubts: tuple[str, ...] = ()
         lacking: tuple[str, ...] = ()
         if self._policy.read().wants_complete and (nik := _nik(job.nik)) is not None:
-            is_here = is_of_this_place(nik, self._store.node)
-            lacking = completeness.lacking(job.product, nik, body, is_of_this_place=is_here)
+            lacking = completeness.lacking(job.product, body, has_place=has_place(nik, body, self._store.node))
             doubts = completeness.doubts(job.product, nik, body, today)
         return Facts(
             date.fromisoformat(job.due_day), today, verdict, verdict in ENDED, doubts, lacking,
@@ -84,11 +84,9 @@ def said_of(store: NodeStore, ledger: Ledger, job: Job) -> tuple[event_pb2.Recor
     return known, False
 
 
-def is_of_this_place(nik: Nik, node: str) -> bool:
-    """Whether the NIK was given in this office's kecamatan, by its code of today."""
-    regions = region_table()
-    code, here = nik.kecamatan_code, kecamatan_of(node)
-    return code == here or regions.current_code(code) == here
+def has_place(nik: Nik, said: event_pb2.Recorded, node: str) -> bool:
+    """Whether it is known in which kecamatan the resident lives."""
+    return place_of(nik, said, kecamatan_of(node), region_table()) is not None
 
 
 def shown(kept: Kept) -> str:
@@ -101,7 +99,7 @@ WORDS = {
     completeness.PHOTO: "foto",
     completeness.RESIDENCE: "nomor KK atau alamat",
     completeness.BIRTH_PLACE: "tempat lahir",
-    completeness.KK: "nomor KK (NIK dari kecamatan lain: tempat tinggal tidak diketahui)",
+    completeness.PLACE: "kecamatan tempat tinggal (nomor KK, atau kecamatan_code)",
     completeness.NIK_DATE: "tanggal lahir berbeda dari NIK",
     completeness.NIK_SEX: "jenis kelamin berbeda dari NIK",
     completeness.YOUNG_MARRIAGE: "kawin di bawah 19 tahun",

@@ -13,7 +13,9 @@ from node.printing.ledger import Ledger
 from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError
 from sepe.ids import kecamatan_of
+from sepe.nik import Nik
 from sepe.products import kia_has_photo
+from sepe.residence import place_of
 from sepe.resident import RESIDENT_FIELDS
 from sepe.wire.v1 import event_pb2
 from sepe_io.regions import region_table
@@ -48,7 +50,7 @@ class Paper:
         recorded = self._recorded(job)
         today = day_of(now_ms, self._store.node)
         fields = {name: getattr(recorded, name) for name in ("name", "birth_date", "sex", *RESIDENT_FIELDS)}
-        fields |= {**recorded.extra, "nik": f"{job.nik:016d}", **self._places(recorded.kk)}
+        fields |= {**recorded.extra, "nik": f"{job.nik:016d}", **self._places(job, recorded)}
         office = region_table().kecamatan(kecamatan_of(self._store.node))
         content = PrintContent(
             product=job.product,
@@ -76,9 +78,9 @@ class Paper:
         known.MergeFrom(said)
         return known
 
-    def _places(self, kk: str) -> dict[str, str]:
-        regions = region_table()
-        place = regions.kecamatan(kk[:6]) or regions.kecamatan(kecamatan_of(self._store.node))
+    def _places(self, job: Job, recorded: event_pb2.Recorded) -> dict[str, str]:
+        nik = Nik.from_number(job.nik)
+        place = place_of(nik, recorded, kecamatan_of(self._store.node), region_table())
         if place is None:
             return {}
         return {"province": place.province, "regency": place.regency, "kecamatan": place.district}

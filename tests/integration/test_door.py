@@ -158,8 +158,9 @@ def test_a_young_marriage_and_a_nik_of_elsewhere_without_a_kk(office: NodeStore)
     elsewhere = {key: value for key, value in WHOLE.items() if key != "kk"}
     record(office, line(OTHER_NIK, **elsewhere, **photo(office)))
     assert states(office, OTHER_NIK) == [JobState.INCOMPLETE]
-    record(office, line(OTHER_NIK, kk=WHOLE["kk"]))
+    record(office, line(OTHER_NIK, kecamatan_code="537104"))
     assert states(office, OTHER_NIK) == [JobState.QUEUED]
+    assert record(office, line("5371054101909002", **WHOLE, **photo(office)))[0].status == "queued"
 
 
 def test_a_card_that_waits_is_cancelled_and_may_be_asked_for_again(office: NodeStore) -> None:
