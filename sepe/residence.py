@@ -13,8 +13,8 @@ KECAMATAN_CODE = "kecamatan_code"
 def place_of(nik: Nik, said: event_pb2.Recorded, office_code: str, regions: RegionTable) -> Kecamatan | None:
     """The kecamatan on the card; ``None``: nobody said.
 
-    The code that was asked for goes first, then the KK's digits; a NIK of this very kecamatan tells too. The
-    digits of a KK that was given before its region was renumbered tell nothing (`sepe.region`).
+    The code that was asked for goes first, then the KK's digits; a NIK of this very kecamatan tells too. Digits
+    from before a region was renumbered tell only where their successor is certain (`sepe.region`).
 
     Args:
         office_code: the office's kecamatan.
