@@ -22,6 +22,7 @@ from node.link.notes import (
 from node.printing.batches import Batches
 from node.printing.due import due_today, is_behind
 from node.printing.ledger import Ledger
+from node.printing.troubles import troubles, words
 from node.printing.withdrawal import Withdrawals
 from node.printing.witness import Witness
 from node.stock.shelf import Shelf as BlankShelf
@@ -99,6 +100,13 @@ def warnings(store: NodeStore, now_ms: int) -> Iterable[Caution]:
             "clock_back",
             f"Jam mundur {back_ms // 1000} detik dari rekaman terakhir; perekaman jalan terus. Setel jamnya",
             f"The clock is {back_ms // 1000} s behind the last recording; recording goes on. Set the clock",
+        )
+    for trouble in troubles(store):
+        indonesian, english = words(trouble.why)
+        yield Caution(
+            "printer_trouble",
+            f"Pencetak {trouble.printer} tidak bekerja: {indonesian}",
+            f"Printer {trouble.printer} does not work: {english}",
         )
     if is_behind(store, now_ms):
         day = due_today(store, now_ms).isoformat()

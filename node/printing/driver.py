@@ -118,7 +118,11 @@ class PrinterUnreachableError(TransientError):
 
 
 class PrinterRefusedError(InvalidInputError):
-    """The printer will never take this: wrong format, wrong path, not allowed. Retrying is useless."""
+    """The printer takes nothing as it is asked: wrong path, not allowed. No job is to pay for that."""
+
+
+class DocumentRefusedError(PrinterRefusedError):
+    """The printer will never take this document: wrong format, wrong medium, too large. Retrying is useless."""
 
 
 class PrintDriver(Protocol):

@@ -16,10 +16,12 @@ from dataclasses import replace
 
 from node.printing.driver import (
     Document,
+    DocumentRefusedError,
     JobOutcome,
     PrintDriver,
     PrinterBusyError,
     PrinterRefusedError,
+    PrinterReport,
     PrinterState,
     PrinterUnreachableError,
 )
@@ -28,8 +30,9 @@ from node.printing.memory import DOUBT_RETRY_MS, PrinterMemory
 from node.printing.printers import Mode, Printer, Printers
 from node.printing.spool import Fact, JobState
 from node.printing.thread import URGENT
+from node.printing.troubles import note_trouble
 from node.printing.works import Prepared, Works
-from sepe.dispatch.order import ANY, Taker
+from sepe.dispatch.order import ANY, Key, Taker, Waiting
 from sepe.errors import SepeError
 from sepe_io.logs import logger
 from sepe_io.sqlite import DiskFailedError
@@ -47,6 +50,10 @@ POLL_SECONDS_MIN, POLL_SECONDS_MAX = 0.01, 0.25
 POLL_SHARE_LEFT, POLL_SHARE_CARD, POLL_SHARE_UNKNOWN = 0.25, 0.01, 0.02
 # A printer that tells when a card is out is asked all the same after so long.
 QUIET_SECONDS_MAX = 20.0
+# A printer that fails rests so long, twice as long each time: no job is to pay for it.
+REST_SECONDS_MIN, REST_SECONDS_MAX = 5.0, 300.0
+# So many cards in a row of which a printer says nothing any more, and it gets no more until somebody looked.
+DOUBTS_MAX = 2
 # How much the latest card counts in what the next is expected to take.
 LATEST_SHARE = 0.3
 
@@ -96,6 +103,12 @@ class Lane:
         self._busy_from_ms: int | None = None
         self._expected_s: float | None = None
         self._taken_by = Taker(printer.address, printer.media)
+        self._failures = 0
+        self._refused: set[int] = set()
+        self._rests_until_s = 0.0
+        self._doubts = 0
+        # The printer took the current job and has not known it since.
+        self._is_unlisted = False
 
     async def close(self) -> None:
         """Let go of everything; what the printer has in hand goes on and is asked for by the next start."""
@@ -123,6 +136,11 @@ class Lane:
                 raise
             except SepeError as exc:
                 log.warning("press.turn_failed", error=type(exc).__name__, detail=str(exc))
+                await self._works.until_changed(FAULT_SECONDS)
+            except Exception as exc:
+                # A driver's own fault stops its printer for a while, and no other.
+                log.exception("printer.failed", error=type(exc).__name__)
+                await self._fail(f"{type(exc).__name__}")
                 await self._works.until_changed(FAULT_SECONDS)
 
     async def watch(self) -> int:
@@ -152,7 +170,14 @@ class Lane:
         if self.printer.mode is not Mode.ON:
             await self._rest()
             return 0
-        if self._current is not None or not await self._has_work() or not await self._has_room():
+        if (
+            self._current is not None
+            or not await self._has_work()
+            or self._is_resting()
+            or await self._is_in_doubt()
+        ):
+            return 0
+        if not await self._has_room():
             return 0
         moved = 0
         while moved < jobs_max:
@@ -172,6 +197,7 @@ class Lane:
         poll_s = poll_seconds(self._expected_s, loop.time() - self._submitted_s)
         self._is_telling = await self._driver.news(job.name, poll_s=poll_s, quiet_s=QUIET_SECONDS_MAX)
         fact = await self._look(job)
+        self._is_unlisted = self._is_unlisted and fact is Fact.FORGOTTEN
         if fact is Fact.PRINTED and await self._change_over(job):
             return
         if fact is not None:
@@ -187,6 +213,8 @@ class Lane:
             return False
         prepared = self._ahead.result()
         if prepared is None or not self._is_next(prepared, self._taken_by) or not await self._has_room():
+            return False
+        if self._is_resting() or await self._is_in_doubt():
             return False
         now_ms = self._works.now_ms()
         following = await self._works.db(self._book_and_intend, job, prepared, now_ms, rank=URGENT)
@@ -261,9 +289,40 @@ class Lane:
     async def _has_room(self) -> bool:
         try:
             report = await self._driver.report()
-        except PrinterUnreachableError:
+        except PrinterUnreachableError as exc:
+            await self._tell_trouble(str(exc))
             return False
+        await self._tell_trouble(_trouble_of(report))
         return report.accepting and report.queued == 0 and report.state is not PrinterState.STOPPED
+
+    def _is_resting(self) -> bool:
+        return asyncio.get_running_loop().time() < self._rests_until_s
+
+    async def _is_in_doubt(self) -> bool:
+        """Whether it took cards and says nothing of them any more, and nobody has looked since."""
+        if self._doubts < DOUBTS_MAX:
+            return False
+        works, address = self._works, self.printer.address
+        doubts = await works.db(
+            lambda: sum(job.printer == address for job in works.ledger.in_state(JobState.IN_DOUBT))
+        )
+        if doubts < DOUBTS_MAX:
+            self._doubts = 0
+        return self._doubts >= DOUBTS_MAX
+
+    async def _fail(self, why: str) -> None:
+        """The printer failed, not the job: it rests, twice as long each time in a row, and is named."""
+        self._failures += 1
+        rest_s = min(REST_SECONDS_MIN * 2 ** (self._failures - 1), REST_SECONDS_MAX)
+        self._rests_until_s = asyncio.get_running_loop().time() + rest_s
+        log.warning("printer.rests", failures=self._failures, seconds=rest_s, detail=why)
+        await self._tell_trouble(why)
+
+    async def _tell_trouble(self, why: str) -> None:
+        works = self._works
+        if works.troubles.get(self.printer.address, "") != why:
+            works.troubles[self.printer.address] = why
+            await works.db(note_trouble, works.store, self.printer.address, why, works.now_ms())
 
     async def _prepare_next(self) -> Prepared | None:
         taken = await self._works.take(await self._taker())
@@ -279,11 +338,22 @@ class Lane:
                 if self._is_next(prepared, taker):
                     return prepared
                 self._works.done_with(prepared.job.id, is_waiting=True)
-        while (taken := await self._works.take(taker)) is not None:
-            prepared = await self._works.prepare(*taken)
-            if prepared is not None:
-                return prepared
-        return None
+        # What it refused before comes after the others: whether it takes those tells whose fault it is.
+        aside: list[tuple[Key, Waiting]] = []
+        try:
+            while (taken := await self._works.take(taker)) is not None:
+                if taken[1].job in self._refused:
+                    aside.append(taken)
+                elif (prepared := await self._works.prepare(*taken)) is not None:
+                    return prepared
+            while aside:
+                prepared = await self._works.prepare(*aside.pop(0))
+                if prepared is not None:
+                    return prepared
+            return None
+        finally:
+            for _, waiting in aside:
+                self._works.done_with(waiting.job, is_waiting=True)
 
     async def _drop_ahead(self) -> None:
         """Give the prepared job back to the queue; its blank stays with it."""
@@ -306,19 +376,35 @@ class Lane:
     async def _submit(self, job: Job, document: Document) -> bool:
         """An intended job to the printer; whether the printer has room for another."""
         self._current = None
+        refusals = self._works.refusals
         try:
             await self._driver.submit(document)
-        except PrinterRefusedError as exc:
+        except DocumentRefusedError as exc:
             await self._settle(job, Fact.REFUSED, str(exc))
             return True
+        except PrinterRefusedError as exc:
+            refused_by = refusals.setdefault(job.id, set())
+            refused_by.add(self.printer.address)
+            # Two printers refuse it, or this one took others meanwhile: then it is the document after all.
+            is_the_document = len(refused_by) > 1 or (self._failures == 0 and job.id in self._refused)
+            self._refused.add(job.id)
+            await self._settle(job, Fact.REFUSED if is_the_document else Fact.NOT_ACCEPTED, str(exc))
+            if not is_the_document:
+                await self._fail(str(exc))
+            return False
         except PrinterBusyError as exc:
             await self._settle(job, Fact.NOT_ACCEPTED, str(exc))
             return False
         except PrinterUnreachableError as exc:
             await self._settle(job, Fact.LOST if exc.maybe_accepted else Fact.NOT_ACCEPTED, str(exc))
+            await self._fail(str(exc))
             return False
+        self._failures = 0
+        refusals.pop(job.id, None)
+        self._refused.discard(job.id)
         self._submitted_s = asyncio.get_running_loop().time()
         fact = await self._look(job)
+        self._is_unlisted = fact is Fact.LOST
         # What a printer that has just taken a job does not know yet is no reason to doubt.
         fact = Fact.ACCEPTED if fact in (None, Fact.LOST) else fact
         await self._settle(job, fact)
@@ -362,9 +448,22 @@ class Lane:
                 took_ms = max(1, now_ms - self._busy_from_ms)
                 self._works.paces.append((self.printer.address, now_ms, took_ms))
             self._busy_from_ms = now_ms
+        if fact is Fact.PRINTED:
+            self._doubts = 0
+        elif fact is Fact.FORGOTTEN and self._is_unlisted:
+            # It never knew the job; one that forgot in a restart is another matter.
+            self._doubts += 1
         if fact is not Fact.ACCEPTED:
             self._works.done_with(job.id, is_waiting=fact is Fact.NOT_ACCEPTED)
         log.info("press.job_moved", job=job.id, fact=str(fact))
+
+
+def _trouble_of(report: PrinterReport) -> str:
+    """What keeps a printer from working, in its own keywords; ``""``: nothing."""
+    grave = [one for one in report.reasons if not one.endswith(("-report", "-warning"))]
+    if report.state is PrinterState.STOPPED or not report.accepting:
+        return " ".join(grave) or ("stopped" if report.state is PrinterState.STOPPED else "not-accepting")
+    return ""
 
 
 WHY = {

@@ -63,6 +63,8 @@ class Works:
     Attributes:
         in_hand: jobs that some printer took from the queue and has not given back.
         paces: (printer, when, how long) of cards that came out, not written down yet.
+        refusals: which printers refused a job for reasons of their own.
+        troubles: what keeps each printer from working, by address; ``""`` nothing.
         is_stale: the queue in memory must be read again before anybody takes from it.
     """
 
@@ -72,6 +74,8 @@ class Works:
     queue: Queue = field(default_factory=Queue)
     in_hand: set[int] = field(default_factory=set)
     paces: list[tuple[str, int, int]] = field(default_factory=list)
+    refusals: dict[int, set[str]] = field(default_factory=dict)
+    troubles: dict[str, str] = field(default_factory=dict)
     is_stale: bool = True
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from node.printing.queue import POLICY_NAME, default_policy
+from sepe_io.files import replace_file
 
 _WAITS = "[complete]\nwaits = true "
 
@@ -15,5 +16,6 @@ def print_incomplete(folder: Path) -> Path:
     if not path.exists():
         text = default_policy()
         assert _WAITS in text
-        path.write_text(text.replace(_WAITS, "[complete]\nwaits = false"), encoding="utf-8")
+        # Synced: laboratories cut the power.
+        replace_file(path, text.replace(_WAITS, "[complete]\nwaits = false").encode())
     return folder

@@ -30,7 +30,6 @@ from node.stock import SerialRange, Stock
 from node.storage.store import NodeStore
 from sepe.errors import InvalidInputError
 from sepe_io import keys
-from surge.lab.policy import print_incomplete
 from surge.people import NikSpace, Populace
 from surge.plan.office import CHANGE_OVER_S, Made, Setting, play
 from surge.scenario.model import PrinterModel, Scenario
@@ -263,10 +262,10 @@ def _store(folder: Path, node: str, scenario: Scenario, clock: _Clock) -> NodeSt
     settings = NodeSettings(node, "127.0.0.1:1")
     keys.save(keys.Signer.generate(), folder / KEY_NAME)
     store = NodeStore.create(folder, settings, now_ms=clock.ms())
-    print_incomplete(folder)
     save_settings(folder, settings)
     vote = scenario.calendar.vote_day
-    (folder / "queue.toml").write_text(f'vote_day = "{vote or ""}"\n', encoding="utf-8")
+    text = f'vote_day = "{vote or ""}"\n[complete]\nwaits = false\n'
+    (folder / "queue.toml").write_text(text, encoding="utf-8")
     (office,) = offices_of(scenario)
     for product, count in office.blanks.items():
         if count:

@@ -16,9 +16,9 @@ from node.desk.confirm import resolve
 from node.desk.doctor import examine
 from node.desk.hand_over import hand_over
 from node.printing.driver import (
+    DocumentRefusedError,
     JobOutcome,
     PrinterBusyError,
-    PrinterRefusedError,
     PrinterUnreachableError,
 )
 from node.printing.folder import FolderDriver
@@ -204,7 +204,7 @@ def test_a_printer_that_surely_lacks_the_job_gets_it_again_on_the_same_blank(
 
 def test_a_refused_document_fails_gives_the_blank_back_and_lets_others_pass(store: NodeStore) -> None:
     record(store, line(), line("5371044101909002"))
-    printer = ScriptedPrinter(on_submit=PrinterRefusedError("wrong format"))
+    printer = ScriptedPrinter(on_submit=DocumentRefusedError("wrong format"))
     turn(store, printer)
     assert states(store) == [JobState.FAILED]
     assert states(store, "5371044101909002") == [JobState.PRINTED]

@@ -8,6 +8,7 @@ from itertools import count
 
 from node.printing.driver import (
     Document,
+    DocumentRefusedError,
     JobOutcome,
     PrinterBusyError,
     PrinterRefusedError,
@@ -69,6 +70,8 @@ BUSY = frozenset(
         Status.TOO_MANY_JOBS,
     }
 )
+# RFC 8011 B.1.4, PWG 5100.1: what is wrong is the document or what was asked for it, whichever printer gets it.
+ABOUT_THE_DOCUMENT = frozenset({0x0408, 0x0409, 0x040A, 0x040B, 0x0410, 0x0411, 0x0412, 0x0418})
 # RFC 8011 B.1.5: these may come after the job object was created.
 DOUBTFUL = frozenset({Status.INTERNAL_ERROR, Status.DEVICE_ERROR, Status.JOB_CANCELED})
 HTTP_BUSY = frozenset({429, 503})
@@ -268,7 +271,7 @@ class IppDriver:
             raise self._http_error(http_status, is_submit=is_submit)
         try:
             answer = decode(body)
-        except PeerProtocolError as exc:
+        except (PeerProtocolError, ValueError, IndexError, OverflowError, RecursionError) as exc:
             raise PrinterUnreachableError(f"{self._address.uri}: {exc}", maybe_accepted=is_submit) from exc
         if answer.request_id != request.request_id:
             raise PrinterUnreachableError(
@@ -305,4 +308,6 @@ def _submit_error(answer: Message) -> Exception:
         return PrinterBusyError(what)
     if answer.code in DOUBTFUL:
         return PrinterUnreachableError(what, maybe_accepted=True)
-    return PrinterRefusedError("the printer refuses this job", value=what)
+    if answer.code in ABOUT_THE_DOCUMENT:
+        return DocumentRefusedError("the printer refuses this document", value=what)
+    return PrinterRefusedError("the printer refuses jobs", value=what)

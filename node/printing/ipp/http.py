@@ -80,7 +80,8 @@ async def post(address: PrinterAddress, body: bytes, *, deadline_s: float) -> tu
         raise ExchangeError(f"no answer within {deadline_s:g} s", was_sent=was_sent) from exc
     except PeerProtocolError as exc:
         raise ExchangeError(str(exc), was_sent=was_sent) from exc
-    except (OSError, asyncio.IncompleteReadError) as exc:
+    except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, OverflowError) as exc:
+        # Whatever a peer sends: a line over the reader's limit is a ValueError, say.
         raise ExchangeError(f"{type(exc).__name__}: {exc}", was_sent=was_sent) from exc
 
 
