@@ -37,11 +37,11 @@ def person_key(name: str, birth_date_iso: str, sex: str) -> bytes:
     return identity_key(without_titles(name), birth_date_iso, sex)
 
 
-def keys_of(name: str, birth_date_iso: str, sex: str) -> frozenset[bytes]:
-    """Both keys of a claim; one where the name has no title."""
+def keys_of(name: str, birth_date_iso: str, sex: str, identity: bytes = b"") -> frozenset[bytes]:
+    """Both keys of a claim; one where the name has no title. ``identity``: its `identity_key`, if it is known."""
     bare = without_titles(name)
-    keys = identity_key(name, birth_date_iso, sex)
-    return frozenset((keys,)) if bare == name else frozenset((keys, identity_key(bare, birth_date_iso, sex)))
+    key = identity or identity_key(name, birth_date_iso, sex)
+    return frozenset((key,)) if bare == name else frozenset((key, identity_key(bare, birth_date_iso, sex)))
 
 
 def identity_key(name: str, birth_date_iso: str, sex: str) -> bytes:

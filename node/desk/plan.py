@@ -135,7 +135,7 @@ def plan(
             hint=f"Rekam dengan NIK yang berlaku: {standing.replaced_by:016d}",
         )  # fmt: skip
     identity = identity_key(recording.name, body.birth_date, recording.sex)
-    keys = keys_of(recording.name, body.birth_date, recording.sex)
+    keys = keys_of(recording.name, body.birth_date, recording.sex, identity)
     # The law's way to another name: with its evidence it is no dispute, and this office's earlier claims end.
     disagrees, changes = disagrees_with(known, body)
     is_disputed = disagrees or (known is not None and known.is_disputed)
@@ -143,7 +143,9 @@ def plan(
     status, job = "recorded" if not prints else "already_requested", None
     if prints and is_new:
         state, status = JobState.QUEUED, "queued"
-        kept = kept_by(_facts(recording, body, known, held, today, office, is_disputed=is_disputed))
+        kept = None
+        if held or office or recording.due_date > today:
+            kept = kept_by(_facts(recording, body, known, held, today, office, is_disputed=is_disputed))
         reason = held
         if kept is not None:
             # Ended or not, it is for a person to say what becomes of it.

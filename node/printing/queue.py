@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ from sepe.stock import BLANK_PRODUCTS
 from sepe.wire.v1 import event_pb2
 
 POLICY_NAME = "queue.toml"
+# So late an edited policy is taken up.
+POLICY_LOOK_S = 1.0
 PACE_KEEP_MS = 14 * DAY_MS
 POSITION_MAX = 1 << 20
 # What can be printed as soon as a printer is free, and what waits for something else.
@@ -65,13 +68,19 @@ class PolicyFile:
 
     def __init__(self, folder: Path, node: str) -> None:
         self._folder, self._node = folder, node
+        self._path = folder / POLICY_NAME
         self._seen: tuple[int, int] | None = None
         self._policy: Policy | None = None
+        self._look_s = 0.0
 
     def read(self) -> Policy:
         """The policy now; the last readable one where somebody edited the file into something unreadable."""
+        now_s = time.monotonic()
+        if self._policy is not None and now_s < self._look_s:
+            return self._policy  # A recording is not to pay for a look each time.
+        self._look_s = now_s + POLICY_LOOK_S
         try:
-            found = (self._folder / POLICY_NAME).stat()
+            found = self._path.stat()
             seen = found.st_mtime_ns, found.st_size
         except OSError:
             seen = 0, 0
