@@ -193,12 +193,20 @@ def owed(resident: Resident) -> tuple[Owed, ...]:
     found = []
     for product, claim in sorted(asked.items()):
         tried = [one for issue in issues if issue.product == product for one in issue.attempts]
-        if any(one.state != VOID and bears(claims, one.claim) for one in tried):
+        if any(_serves(claims, one) for one in tried):
             continue
         # A card that is spoiled is made again under its own issue.
         is_free = not any(one.issue >= claim.issue and _is_taken(one) and one.state != SPOILED for one in tried)
         found.append(Owed(product, claim.issue if is_free else next_issue(issues, product), claim))
     return tuple(found)
+
+
+def _serves(claims: Claims, attempt: Attempt) -> bool:
+    """Whether this attempt is the standing identity's card, or its office makes that one again."""
+    if attempt.state == VOID or not bears(claims, attempt.claim):
+        return False
+    # An office that corrected itself makes the corrected card, never the spoiled one again.
+    return attempt.state != SPOILED or attempt.claim is None or attempt.claim.id not in claims.corrected
 
 
 def bears(claims: Claims, claim: Claim | None) -> bool:

@@ -112,6 +112,19 @@ def test_a_revised_decision_makes_the_card_good_again_and_ends_the_others() -> N
     assert [(one.issue, one.claim.version.node) for one in owed(record)] == [(1, OEBOBO)]
 
 
+def test_a_spoiled_card_of_a_claim_that_its_office_corrected_is_not_made_again_and_leaves_the_winner_owed_his() -> (
+    None
+):
+    # Seed 1204326069 of the world: the winner has the name that the other office had typed by mistake at first.
+    typed = recorded(OEBOBO, 1, 1_000, "BENAR ORANG")
+    spoiled = [step(OEBOBO, 2, 2_000, SENT, claim=typed), step(OEBOBO, 3, 2_500, card.SPOILED, claim=None)]
+    case = [typed, *spoiled, RIGHT, decided(1, 5_000, RIGHT, typed)]
+    assert owed(fold(case)) == ()  # Its own office makes it again.
+    mended = corrected(OEBOBO, 4, 3_000, "SALAH ORANG", typed)
+    record = fold([typed, *spoiled, mended, RIGHT, decided(1, 5_000, RIGHT, mended)])
+    assert [(one.issue, one.claim.version.node) for one in owed(record)] == [(1, KOTA_RAJA)]
+
+
 def test_while_nobody_decided_a_card_that_does_not_stand_is_in_question_and_not_recalled() -> None:
     # The hub hears the later claim and its card first, then the earlier claim of an office that was cut off.
     card_of_right = [step(KOTA_RAJA, 2, 4_500, SENT, claim=RIGHT), step(KOTA_RAJA, 3, 4_600, PRINTED, claim=None)]
