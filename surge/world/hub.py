@@ -205,8 +205,10 @@ class Hub:
                 head.claims, head.identity_min, head.identity_max, head.prints, head.decisions
             ):
                 self.rights.tell_standing(nik)
-                # What is said of an old number may say something of the one that counts.
-                waiting += sorted({replaced_by(self.disk.resident(nik))} - {0})
+                # What is said of an old number may say something of those that count, or counted, instead of it.
+                resident = self.disk.resident(nik)
+                others = {word.new_nik for word in resident.replacements} | {replaced_by(resident)}
+                waiting += sorted(others - {0})
 
     # A batch
 
